@@ -1,0 +1,65 @@
+"""What a board is set to do. Checked whole, before anything is written."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from .errors import ConfigurationError
+from .registers import Mode
+
+WINDOW_MAX = 2**16 - 1
+
+
+class Outcome(IntEnum):
+    """The Bell state that a herald announces, in the order of Deutsch et al., PRL 77, 2818 (1996)."""
+
+    PHI_PLUS = 0
+    PSI_MINUS = 1
+    PSI_PLUS = 2
+    PHI_MINUS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a board says it is."""
+
+    contract_version: int
+    board: str
+    channels: int
+    patterns: int
+    samples: int
+    tick_fs: int
+    clock_hz: int
+    herald_latency: int  # system clocks
+    build: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Clicks on all `required` channels within `window` ticks, and none on a `forbidden` one. See docs/coincidence.md."""
+
+    required: frozenset[int]
+    window: int
+    outcome: Outcome = Outcome.PSI_PLUS
+    forbidden: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A click counts at `start <= ticks since this attempt's reference < stop`."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything that decides what becomes a herald, and what is streamed."""
+
+    patterns: tuple[Pattern, ...] = ()
+    mode: Mode = Mode.FREE_RUNNING
+    gates: dict[int, Gate] = field(default_factory=dict)  # by channel; gated mode needs one per used channel
+    attempt_clocks: int = 0
+    reference_timeout: int = 0
+    flush_clocks: int = 200_000
+    snapshot_clocks: int = 0
+    stream_channels: frozenset[int] | None = None  # None: all

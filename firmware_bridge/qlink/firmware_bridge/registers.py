@@ -1,0 +1,149 @@
+"""The register map: the one description of what the host can read and set on a board.
+
+Addresses count 32-bit registers. A register that exists per channel or per pattern takes consecutive addresses. Gateware
+builds its register file from this table; `Board` and the documentation take names and limits from it.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from .wire import MAX_CHANNELS, MAX_PATTERNS
+
+MAGIC = int.from_bytes(b"QLNK", "little")
+
+
+class Access(Enum):
+    READ = "r"
+    WRITE = "rw"
+    STROBE = "w"  # a written 1 acts once and is not kept; reads as 0
+
+
+class Repeat(Enum):
+    """How often a register stands in the map."""
+
+    ONCE = 1
+    CHANNEL = MAX_CHANNELS
+    PATTERN = MAX_PATTERNS
+
+
+class Width(Enum):
+    """Field widths that depend on the board."""
+
+    CHANNELS = "channels"  # one bit a channel
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterField:
+    """`width` bits, from bit `low` up. A `Width` is taken from the board's parameters."""
+
+    name: str
+    low: int
+    width: int | Width
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    name: str
+    address: int
+    fields: tuple[RegisterField, ...]
+    doc: str
+    access: Access = Access.WRITE
+    repeat: Repeat = Repeat.ONCE
+    reset: int = 0
+
+    @property
+    def addresses(self) -> range:
+        return range(self.address, self.address + self.repeat.value)
+
+
+class Mode(IntEnum):
+    FREE_RUNNING = 0
+    GATED = 1
+
+
+def _whole(name: str, address: int, doc: str, *, bits: int = 32, reset: int = 0) -> Register:
+    return Register(name, address, (RegisterField("value", 0, bits),), doc, reset=reset)
+
+
+def _identity(name: str, address: int, doc: str) -> Register:
+    return Register(name, address, (RegisterField("value", 0, 32),), doc, Access.READ)
+
+
+REGISTERS: tuple[Register, ...] = (
+    _identity("magic", 0x00, "MAGIC: there is a board of ours at this end"),
+    _identity("contract_version", 0x01, "wire.CONTRACT_VERSION of the gateware"),
+    _identity("board", 0x02, "which board profile: first four letters of its name, in ASCII"),
+    Register(
+        "geometry",
+        0x03,
+        (
+            RegisterField("channels", 0, 8),
+            RegisterField("patterns", 8, 8),
+            RegisterField("samples", 16, 8),
+        ),
+        "channels, patterns, samples a system clock",
+        Access.READ,
+    ),
+    _identity("tick_fs", 0x04, "one tick in femtoseconds"),
+    _identity("clock_hz", 0x05, "system clock"),
+    _identity("herald_latency", 0x06, "system clocks from the completing click's clock to the pin"),
+    _identity("build", 0x07, "hash of the gateware's source"),
+    _whole("scratch", 0x08, "keeps what is written, does nothing: to try the link"),
+    Register(
+        "control",
+        0x10,
+        (RegisterField("run", 0, 1), RegisterField("mode", 1, 1)),
+        "run: take clicks (0 after reset: nothing is counted, streamed or matched); mode: see Mode",
+    ),
+    Register(
+        "command",
+        0x11,
+        (RegisterField("snapshot", 0, 1), RegisterField("flush", 1, 1)),
+        "snapshot: latch and send all counters now; flush: send the open frame now",
+        Access.STROBE,
+    ),
+    _whole("flush_clocks", 0x12, "an open frame is sent at most so many clocks after it was opened", reset=200_000),
+    _whole("snapshot_clocks", 0x13, "latch and send all counters every so many clocks; 0: on command only"),
+    Register(
+        "stream_channels",
+        0x14,
+        (RegisterField("mask", 0, Width.CHANNELS),),
+        "channels whose clicks are streamed; the clicks of others are matched and counted all the same",
+    ),
+    _whole("attempt_clocks", 0x20, "gated mode: an attempt ends so many clocks after its reference's clock"),
+    _whole(
+        "reference_timeout",
+        0x21,
+        "gated mode: clocks without a reference after which one counts as missed, again and again; 0: never",
+    ),
+    Register(
+        "gate_start",
+        0x40,
+        (RegisterField("value", 0, 32),),
+        "first tick after the reference at which a click counts",
+        repeat=Repeat.CHANNEL,
+    ),
+    Register(
+        "gate_stop",
+        0x50,
+        (RegisterField("value", 0, 32),),
+        "first tick after the reference at which a click counts no more",
+        repeat=Repeat.CHANNEL,
+    ),
+    Register(
+        "pattern_channels",
+        0x60,
+        (RegisterField("required", 0, Width.CHANNELS), RegisterField("forbidden", 16, Width.CHANNELS)),
+        "required and forbidden channels; no required channel: the pattern never fires",
+        repeat=Repeat.PATTERN,
+    ),
+    Register(
+        "pattern_decision",
+        0x70,
+        (RegisterField("window", 0, 16), RegisterField("outcome", 16, 2)),
+        "coincidence window in ticks, and the outcome (Bell state, see configuration.Outcome) that it heralds",
+        repeat=Repeat.PATTERN,
+    ),
+)
+
+BY_NAME = {register.name: register for register in REGISTERS}

@@ -1,0 +1,41 @@
+"""Byte transports to a board, by URL."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
+
+from .errors import TransportError
+
+ENTRY_POINT_GROUP = "qlink.transports"
+
+
+class Transport(Protocol):
+    """A byte pipe to and from a board. Not thread-safe: one owner at a time."""
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        """Return up to `size` bytes, as soon as there are any; b"" when none came in `timeout_s`.
+
+        Raises `EndOfStream` when none can ever come again, `TransportError` when the link failed.
+        """
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`. Raises `TransportError`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+Opener = Callable[[SplitResult], Transport]
+
+
+def open_transport(url: str) -> Transport:
+    """Open the transport that `url`'s scheme names: an entry point of the group `qlink.transports`."""
+    parts = urlsplit(url)
+    schemes = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if parts.scheme not in schemes:
+        known = ", ".join(f"{name}://" for name in sorted(schemes))
+        raise TransportError(f"no transport for {url!r}: the URL has to begin with one of {known}")
+    opener: Opener = schemes[parts.scheme].load()
+    return opener(parts)

@@ -1,0 +1,1 @@
+"""Board profiles: pins, clocks, gearing and transport, one small file a board."""

@@ -1,0 +1,1 @@
+"""Models of clicks, memories and nodes, and the twin: the board in software."""

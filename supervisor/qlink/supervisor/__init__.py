@@ -1,0 +1,1 @@
+"""Decisions about entangled pairs, and the service around them."""

@@ -1,0 +1,1 @@
+"""qlinkctl: the one place that puts boards, simulation and supervisor together."""
