@@ -1,0 +1,44 @@
+# make demo    the whole chain on this machine, no board needed (ends by itself; DEMO="--forever" and other options)
+# make test    lint, types, layers, then the tests (TESTS="tests/sim -k replay" for some of them)
+# make bench   the measurements, and their table in README.md
+# make clean   removes the virtual environment
+#
+# Each sets up .venv when it is not there or out of date. PYTHON=python3.12 chooses the interpreter.
+
+PYTHON ?=
+DEMO   ?=
+TESTS  ?=
+
+BIN     := .venv/bin
+AREAS   := firmware_bridge gateware sim supervisor
+SOURCES := pyproject.toml setup.py MANIFEST.in tools/bootstrap \
+           $(wildcard firmware_bridge/csrc/*.py firmware_bridge/csrc/*.c firmware_bridge/csrc/*.h.in) \
+           firmware_bridge/qlink/firmware_bridge/wire.py firmware_bridge/qlink/firmware_bridge/events.py
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_ROOT_USER_ACTION = ignore
+
+.PHONY: demo test bench clean
+
+demo: .venv/.installed
+	@$(BIN)/qlinkctl demo $(DEMO)
+
+test: .venv/.installed-test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(AREAS) tests tools
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -n 2 $(TESTS)
+
+bench: .venv/.installed-test
+	@$(BIN)/python tools/bench
+
+clean:
+	rm -rf .venv
+
+.venv/.installed: $(SOURCES)
+	@PYTHON="$(PYTHON)" tools/bootstrap .
+
+.venv/.installed-test: $(SOURCES)
+	@PYTHON="$(PYTHON)" tools/bootstrap '.[board,dev]'
+	@touch .venv/.installed
