@@ -1,0 +1,173 @@
+"""ECP5 clocks and 4:1 input gearing: both edges of an edge clock at twice the system clock.
+
+The chain is `EHXPLLL -> ECLKSYNCB -> CLKDIVF(2.0)` for the clocks and `IB -> IDDRX2F` for a pin. nextpnr places IDDRX2F
+only in left and right IO banks and knows no `ALIGNWD` there.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
+from amaranth.lib import io, wiring
+from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["INPUT_CLOCKS", "SAMPLES", "ClockTree", "GearedInput", "PllSettings", "pll_settings"]
+
+SAMPLES = 4
+
+#: Clocks by which `GearedInput.samples` lags: IDDRX2F's own output register, and the one behind it.
+INPUT_CLOCKS = 2
+
+_VCO_HZ = range(400_000_000, 800_000_001)
+_PHASE_DETECTOR_HZ = range(10_000_000, 400_000_001)
+_GUARD_HZ = 1  # rounding of a quotient
+
+
+@dataclass(frozen=True, slots=True)
+class PllSettings:
+    """Dividers of an EHXPLLL whose feedback is CLKOP: output = input / reference * feedback."""
+
+    reference: int
+    feedback: int
+    output: int
+
+
+def pll_settings(input_hz: int, output_hz: int) -> PllSettings:
+    """Return the settings that give exactly `output_hz` with the fastest phase detector and VCO."""
+    for reference, feedback in product(range(1, 33), range(1, 81)):
+        if input_hz * feedback != output_hz * reference or input_hz // reference not in _PHASE_DETECTOR_HZ:
+            continue
+        outputs = [divider for divider in range(1, 129) if output_hz * divider in _VCO_HZ]
+        if outputs:
+            return PllSettings(reference, feedback, max(outputs))
+    raise ValueError(f"the PLL cannot make {output_hz} Hz of {input_hz} Hz; choose another system clock")
+
+
+class ClockTree(wiring.Component):
+    """Drive the domains `edge` and `sync` (half of `edge`), from a board clock of `board_hz`.
+
+    After lock, the edge clock is stopped while the dividers and all gearing are held in reset, so that every pin's
+    gearing and the divider start at the same edge: a tick means the same on all channels. `sync` leaves its reset last.
+
+    Members
+    -------
+    board_clock, board_reset : In(1), from their pins; the reset is active high
+    """
+
+    board_clock: In(1)
+    board_reset: In(1)
+
+    def __init__(self, board_hz: int, edge_hz: int) -> None:
+        self._board_hz = board_hz
+        self._edge_hz = edge_hz
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.start = start = ClockDomain(reset_less=True)
+        m.domains.edge = edge = ClockDomain()
+        m.domains.sync = sync = ClockDomain()
+        m.d.comb += start.clk.eq(self.board_clock)
+
+        locked, stop, ready = Signal(), Signal(), Signal()
+        fast = self._pll(m, locked)
+        self._start_up(m, locked, stop, ready)
+        m.submodules.stopper = Instance("ECLKSYNCB", i_ECLKI=fast, i_STOP=stop, o_ECLKO=edge.clk)
+        m.submodules.divider = Instance(
+            "CLKDIVF",
+            p_DIV="2.0",
+            i_CLKI=edge.clk,
+            i_RST=edge.rst,
+            i_ALIGNWD=Const(0),
+            o_CDIVX=sync.clk,
+        )
+        m.submodules.reset = ResetSynchronizer(~ready, domain="sync", stages=3)
+        return m
+
+    def _pll(self, m, locked):
+        settings = pll_settings(self._board_hz, self._edge_hz)
+        fast = Signal()
+        m.submodules.pll = Instance(
+            "EHXPLLL",
+            a_FREQUENCY_PIN_CLKI=f"{self._board_hz / 1e6:g}",
+            a_FREQUENCY_PIN_CLKOP=f"{self._edge_hz / 1e6:g}",
+            a_ICP_CURRENT="12",
+            a_LPF_RESISTOR="8",
+            p_PLLRST_ENA="DISABLED",
+            p_INTFB_WAKE="DISABLED",
+            p_STDBY_ENABLE="DISABLED",
+            p_DPHASE_SOURCE="DISABLED",
+            p_OUTDIVIDER_MUXA="DIVA",
+            p_CLKI_DIV=settings.reference,
+            p_CLKFB_DIV=settings.feedback,
+            p_CLKOP_ENABLE="ENABLED",
+            p_CLKOP_DIV=settings.output,
+            p_CLKOP_CPHASE=settings.output - 1,
+            p_CLKOP_FPHASE=0,
+            p_FEEDBK_PATH="CLKOP",
+            i_CLKI=self.board_clock,
+            i_CLKFB=fast,
+            i_RST=Const(0),
+            i_STDBY=Const(0),
+            i_PHASESEL0=Const(0),
+            i_PHASESEL1=Const(0),
+            i_PHASEDIR=Const(1),
+            i_PHASESTEP=Const(1),
+            i_PHASELOADREG=Const(1),
+            i_PLLWAKESYNC=Const(0),
+            i_ENCLKOP=Const(0),
+            o_CLKOP=fast,
+            o_LOCK=locked,
+        )
+        return fast
+
+    def _start_up(self, m, locked, stop, ready):
+        """Count board clocks since lock; each step lasts eight of them."""
+        stable = Signal()
+        m.submodules.locked = FFSynchronizer(locked & ~self.board_reset, stable, o_domain="start")
+        count = Signal(6)
+        step = count[3:]
+        reset = Signal(init=1)
+        with m.If(~stable):
+            m.d.start += count.eq(0)
+        with m.Elif(~count.all()):
+            m.d.start += count.eq(count + 1)
+        m.d.start += [  # registered: a glitch on a clock gate would be a clock
+            stop.eq((step >= 2) & (step < 5)),
+            reset.eq(step < 4),
+            ready.eq(count.all()),
+        ]
+        m.d.comb += ResetSignal("edge").eq(reset)
+
+
+class GearedInput(wiring.Component):
+    """Sample `ports[i]`, a single pin each, four times a clock.
+
+    Members
+    -------
+    samples : Out(4 * pins), bit 4 * i + s is pin i, subtick s; s=0 is the oldest. Lags `INPUT_CLOCKS` clocks.
+    """
+
+    def __init__(self, ports) -> None:
+        self._ports = tuple(ports)
+        super().__init__({"samples": Out(SAMPLES * len(self._ports))})
+
+    def elaborate(self, platform):
+        m = Module()
+        words = []
+        for i, port in enumerate(self._ports):
+            m.submodules[f"buffer{i}"] = buffer = io.Buffer("i", port)
+            word = Signal(SAMPLES, name=f"word{i}")
+            m.submodules[f"gear{i}"] = Instance(
+                "IDDRX2F",
+                i_D=buffer.i,
+                i_ECLK=ClockSignal("edge"),
+                i_SCLK=ClockSignal("sync"),
+                i_RST=ResetSignal("edge"),
+                **{f"o_Q{s}": word[s] for s in range(SAMPLES)},  # Q0 is what came first
+            )
+            words.append(word)
+        # The pins lie along the edge of the die: a register of its own takes the way to the logic out of its clock.
+        m.d.sync += self.samples.eq(Cat(words))
+        return m
