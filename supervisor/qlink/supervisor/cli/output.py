@@ -1,0 +1,44 @@
+"""How commands speak: JSON for programs, tables for people, progress on stderr."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def write_json(value: Mapping[str, Any]) -> None:
+    """Print `value` as one line of JSON and flush: a reader at the other end of a pipe sees it at once."""
+    click.echo(json.dumps(value, default=str))
+
+
+def stdout() -> Console:
+    """Return a console on stdout: no colours and no wrapping tricks where that is not a terminal."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def stderr() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """Return a table; a column whose name ends in `>` is aligned to the right."""
+    result = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", header_style="dim")
+    for column in columns:
+        result.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left")
+    for row in rows:
+        result.add_row(*(str(cell) for cell in row))
+    return result
+
+
+def amount(value: float) -> str:
+    """Write a count or a rate in at most five characters or so: `12`, `3.4 k`, `1.2 M`."""
+    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
+        if abs(value) >= factor:
+            return f"{value / factor * (10 if unit == ' k' else 1):.1f}{unit}"
+    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
