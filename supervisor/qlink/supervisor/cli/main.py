@@ -6,11 +6,13 @@ from typing import Any
 import click
 
 from qlink.firmware_bridge.errors import BridgeError
+from qlink.supervisor.errors import SupervisorError
 
-# Where each command lives, and its line in the overview. Modules are often slow to import: each is loaded when it is used.
+# Where each command lives, and its line in the overview. Modules are slow to import: each is loaded when it is used.
 COMMANDS = {
     "board": ("board", "Find, build for and flash boards."),
     "demo": ("demo", "Run a whole simulated link, and watch it."),
+    "keys": ("keys", "Say who may talk to the supervisor."),
     "replay": ("replay", "Feed a lab's recording through the gateware and count coincidences."),
     "request": ("request", "Ask a running supervisor for entangled pairs."),
     "status": ("status", "Show how a running supervisor and its link are doing."),
@@ -39,7 +41,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BridgeError as error:
+        except (BridgeError, SupervisorError) as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -2,14 +2,24 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+home_option = click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="QLINK_HOME",
+    default="~/.local/state/qlink",
+    callback=lambda _context, _option, value: value.expanduser(),
+    help="Directory of the supervisor's keys, journal and addresses.",
+)
 
 
 def write_json(value: Mapping[str, Any]) -> None:
@@ -32,7 +42,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     for column in columns:
         result.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left")
     for row in rows:
-        result.add_row(*(str(cell) for cell in row))
+        result.add_row(*(Text(str(cell), overflow="fold") for cell in row))  # Text: no markup in it
     return result
 
 
