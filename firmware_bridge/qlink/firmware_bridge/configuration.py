@@ -35,7 +35,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Clicks on all `required` channels within `window` ticks, and none on a `forbidden` one. See docs/coincidence.md."""
+    """Clicks on all `required` channels within `window` ticks, and none on a `forbidden` one: docs/coincidence.md."""
 
     required: frozenset[int]
     window: int

@@ -1,7 +1,7 @@
 """The register map: the one description of what the host can read and set on a board.
 
-Addresses count 32-bit registers. A register that exists per channel or per pattern takes consecutive addresses. Gateware
-builds its register file from this table; `Board` and the documentation take names and limits from it.
+Addresses count 32-bit registers. A register that exists per channel or per pattern takes consecutive addresses.
+Gateware builds its register file from this table; `Board` and the documentation take names and limits from it.
 """
 
 from dataclasses import dataclass

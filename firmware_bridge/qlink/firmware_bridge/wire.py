@@ -149,7 +149,7 @@ BODIES: dict[Kind, Layout] = {
         (Field("begin", 64), Field("count", 48), Field("source", 16)),
     ),
     Kind.REPLY: Layout(
-        "reply",
+        "reply",  # `value`: the register's, of a read that is OK; else the request's own
         (Field("id", 8), Field("status", 8), Field("address", 16), Field("value", 32)),
     ),
 }
