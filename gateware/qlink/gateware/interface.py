@@ -1,0 +1,67 @@
+"""The shapes that pass between the front end (`Detection`) and the back end (reporting, registers)."""
+
+from amaranth.lib import data
+
+from qlink.firmware_bridge.wire import BODIES, Kind
+
+from .parameters import TICK_BITS
+
+
+def _herald_fields():
+    for field in BODIES[Kind.HERALD].fields:
+        yield field.name, field.bits if field.count == 1 else data.ArrayLayout(field.bits, field.count)
+
+
+Herald = data.StructLayout({"tick": TICK_BITS, **dict(_herald_fields())})
+"""One decided herald: `tick` of the completing click, then the body of its record, in the order of the wire."""
+
+
+class ClickSlot(data.StructLayout):
+    """A channel's part of one clock: whether it clicked, and at which subtick."""
+
+    def __init__(self, parameters):
+        super().__init__({"valid": 1, "sub": parameters.sub_bits})
+
+
+class Counts(data.StructLayout):
+    """What is to be counted of one clock: each bit adds one to the counter of its name."""
+
+    def __init__(self, parameters):
+        super().__init__(
+            {
+                "clicks": parameters.channels,
+                "merged": parameters.channels,
+                "gated": parameters.channels,
+                "heralds": parameters.patterns,
+                "vetoed": parameters.patterns,
+                "attempts": 1,
+                "references_doubled": 1,
+                "references_missed": 1,
+            }
+        )
+
+
+class Settings(data.StructLayout):
+    """What the registers say. Names and widths are those of `registers.REGISTERS`.
+
+    `restart` is high for one clock when any of the registers meant here was written; the new values stand from that
+    clock on.
+    """
+
+    def __init__(self, parameters):
+        channels, patterns = parameters.channels, parameters.patterns
+        super().__init__(
+            {
+                "restart": 1,
+                "run": 1,
+                "mode": 1,
+                "attempt_clocks": 32,
+                "reference_timeout": 32,
+                "gate_start": data.ArrayLayout(32, channels),
+                "gate_stop": data.ArrayLayout(32, channels),
+                "required": data.ArrayLayout(channels, patterns),
+                "forbidden": data.ArrayLayout(channels, patterns),
+                "window": data.ArrayLayout(16, patterns),
+                "outcome": data.ArrayLayout(2, patterns),
+            }
+        )

@@ -1,0 +1,62 @@
+"""What is fixed when a board's gateware is built."""
+
+from dataclasses import dataclass
+
+from qlink.firmware_bridge.wire import MAX_CHANNELS, MAX_PATTERNS
+
+TICK_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Size and speed of one board's timing engine.
+
+    `tick_fs` is one tick in femtoseconds, 0: derived from `clock_hz` and `samples`. Memory depths are powers of two:
+    `veto_depth` in clocks (the longest window of a pattern with forbidden channels), `pattern_depth` in heralds of one
+    pattern that may wait for their record, `herald_depth` in records that may wait for the link.
+    """
+
+    channels: int = 8
+    patterns: int = 8
+    samples: int = 4
+    clock_hz: int = 200_000_000
+    tick_fs: int = 0
+    board: str = "TWIN"
+    veto_depth: int = 2048
+    pattern_depth: int = 16
+    herald_depth: int = 256
+
+    def __post_init__(self):
+        _check_range("channels", self.channels, 1, MAX_CHANNELS)
+        _check_range("patterns", self.patterns, 1, MAX_PATTERNS)
+        if self.samples not in (1, 2, 4):
+            raise ValueError(f"samples must be 1, 2 or 4 per clock, not {self.samples}")
+        if len(self.board) != 4 or not self.board.isascii():
+            raise ValueError(f"board must be four ASCII letters, not {self.board!r}")
+        _check_range("clock_hz", self.clock_hz, 1, 10**9)
+        for name in ("veto_depth", "pattern_depth", "herald_depth"):
+            depth = getattr(self, name)
+            if depth < 8 or depth & (depth - 1):
+                raise ValueError(f"{name} must be a power of two from 8 up, not {depth}")
+        if not self.tick_fs:
+            object.__setattr__(self, "tick_fs", round(10**15 / (self.clock_hz * self.samples)))
+
+    @property
+    def herald_latency(self) -> int:
+        """Clocks from the one in which `samples` shows the completing click to the one in which the pin is high."""
+        return 8
+
+    @property
+    def sub_bits(self) -> int:
+        """Bits of a subtick: the lowest bits of a tick, `tick = clock * samples + sub`."""
+        return self.samples.bit_length() - 1
+
+    @property
+    def clock_bits(self) -> int:
+        """Bits of a clock number: the upper bits of a tick."""
+        return TICK_BITS - self.sub_bits
+
+
+def _check_range(name, value, low, high):
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low} to {high}, not {value}")
