@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Request(msgspec.Struct, frozen=True, array_like=True):
+class Request(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An application's wish for pairs, in the words of draft-dahlberg-ll-quantum-03 section 4.
 
     `key` makes it idempotent: the same tenant and key is answered as before and never served twice.
@@ -18,9 +18,12 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     priority: int = 0  # 0 to 7, higher is served first
     purpose_id: int = 0
     atomic: bool = False  # all pairs at once or none
+    measure_directly: bool = False  # the pair is used up as it is given: it needs no memory and no `Confirmed`
 
 
-class Heralded(msgspec.Struct, frozen=True, array_like=True, tag="heralded"):
+class Heralded(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="heralded"):
+    """A herald reached the host. `sequence` rises from one to the next, else it is ignored as already seen."""
+
     time_ns: int  # when the pair came to be
     sequence: int  # the board's, unwrapped by the shell to 64 bits
     attempt: int
@@ -30,18 +33,24 @@ class Heralded(msgspec.Struct, frozen=True, array_like=True, tag="heralded"):
     flags: int  # firmware_bridge.wire.HeraldFlag
 
 
-class Requested(msgspec.Struct, frozen=True, array_like=True, tag="requested"):
+class BoardStarted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="board"):
+    """The board counts from zero again: told at every start of the shell or the board, before its first herald."""
+
+    time_ns: int
+
+
+class Requested(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="requested"):
     time_ns: int
     request: Request
 
 
-class Cancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancelled"):
+class Cancelled(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="cancelled"):
     time_ns: int
     tenant: str
     create_id: int
 
 
-class Purified(msgspec.Struct, frozen=True, array_like=True, tag="purified"):
+class Purified(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="purified"):
     """The nodes' answer to `effects.Purify`."""
 
     time_ns: int
@@ -50,7 +59,7 @@ class Purified(msgspec.Struct, frozen=True, array_like=True, tag="purified"):
     success: bool
 
 
-class Confirmed(msgspec.Struct, frozen=True, array_like=True, tag="confirmed"):
+class Confirmed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="confirmed"):
     """The application took the pair (DELIVERED) or has used it up (CONSUMED)."""
 
     time_ns: int
@@ -59,7 +68,7 @@ class Confirmed(msgspec.Struct, frozen=True, array_like=True, tag="confirmed"):
     consumed: bool
 
 
-class TelemetryLost(msgspec.Struct, frozen=True, array_like=True, tag="lost"):
+class TelemetryLost(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="lost"):
     """`count` events of `kind` are known to be missing from the board's stream."""
 
     time_ns: int
@@ -67,11 +76,11 @@ class TelemetryLost(msgspec.Struct, frozen=True, array_like=True, tag="lost"):
     count: int
 
 
-class Ticked(msgspec.Struct, frozen=True, array_like=True, tag="ticked"):
+class Ticked(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="ticked"):
     """Time has passed: expire what is due, and count attempts since the last tick."""
 
     time_ns: int
     attempts: int = 0
 
 
-Event = Heralded | Requested | Cancelled | Purified | Confirmed | TelemetryLost | Ticked
+Event = Heralded | BoardStarted | Requested | Cancelled | Purified | Confirmed | TelemetryLost | Ticked
