@@ -1,0 +1,55 @@
+/* The compiled twin's C interface. Read by harness.cpp, and by twin.py through cffi (so: no preprocessor lines). */
+
+typedef struct twin twin;
+
+typedef struct {
+    uint64_t tick;
+    uint8_t channel; /* 255: the reference input */
+    uint8_t pad[7];
+} twin_click; /* laid out like qlink.firmware_bridge.events.CLICK */
+
+typedef struct {
+    uint64_t clock; /* the clock during which the pins were high */
+    uint8_t pins;
+    uint8_t pad[7];
+} twin_pulse;
+
+typedef struct {
+    uint64_t begin, end; /* clocks in which the link takes no byte: begin <= clock < end */
+} twin_stall;
+
+typedef struct {
+    uint8_t skipping;        /* 0: evaluate every clock */
+    uint8_t capture;         /* 1: keep every herald pulse for twin_take_pulses */
+    uint32_t clocks_per_byte; /* of the link, each way; at least 1 */
+} twin_options;
+
+typedef struct {
+    uint64_t now;            /* clocks since reset */
+    uint64_t evaluated;      /* clocks that were computed; the others were skipped */
+    uint64_t unresolved[17]; /* clicks that could not be an edge: by channel, the last is the reference */
+    uint8_t idle;            /* nothing moves inside, and no byte waits */
+} twin_state;
+
+/* One call's work: pointers and counts in, what was taken and given out. */
+typedef struct {
+    const twin_click *clicks; /* sorted by tick, none before `now` */
+    size_t click_count;
+    const uint8_t *requests;
+    size_t request_count;
+    uint8_t *bytes;
+    size_t byte_capacity;
+    uint64_t until;        /* return when `now` is here */
+    uint64_t evaluations;  /* compute at most so many clocks */
+    uint8_t until_answered; /* return once bytes came, all requests went and the board is idle */
+    size_t clicks_taken, requests_taken, bytes_given;
+} twin_work;
+
+typedef enum { TWIN_REACHED, TWIN_FULL, TWIN_EVALUATED, TWIN_ANSWERED, TWIN_CLICK_TOO_LATE } twin_end;
+
+twin *twin_new(const twin_options *options);
+void twin_delete(twin *self);
+const twin_state *twin_look(const twin *self);
+void twin_set_stalls(twin *self, const twin_stall *stalls, size_t count); /* sorted; replaces earlier ones */
+size_t twin_take_pulses(twin *self, twin_pulse *into, size_t capacity);
+twin_end twin_run(twin *self, twin_work *work);
