@@ -68,6 +68,7 @@ class ClockTree(wiring.Component):
         m.domains.start = start = ClockDomain(reset_less=True)
         m.domains.edge = edge = ClockDomain()
         m.domains.sync = sync = ClockDomain()
+        sync.clk = Signal(name="system_clock")  # by this name it stands in the timing report
         m.d.comb += start.clk.eq(self.board_clock)
 
         locked, stop, ready = Signal(), Signal(), Signal()

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..parameters import Parameters
+
 __all__ = ["Pin", "Profile"]
 
 
@@ -50,6 +52,16 @@ class Profile:
     @property
     def pins(self) -> tuple[Pin, ...]:
         return (*self.detectors, self.reference, *self.heralds)
+
+    @property
+    def parameters(self) -> Parameters:
+        return Parameters(
+            channels=len(self.detectors),
+            patterns=self.patterns,
+            samples=self.samples,
+            clock_hz=self.clock_hz,
+            board=self.name[:4].upper(),
+        )
 
     @property
     def edge_hz(self) -> int:

