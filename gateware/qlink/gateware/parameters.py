@@ -13,7 +13,9 @@ class Parameters:
 
     `tick_fs` is one tick in femtoseconds, 0: derived from `clock_hz` and `samples`. Memory depths are powers of two:
     `veto_depth` in clocks (the longest window of a pattern with forbidden channels), `pattern_depth` in heralds of one
-    pattern that may wait for their record, `herald_depth` in records that may wait for the link.
+    pattern that may wait for their record, `herald_depth` in records that may wait for the link, `click_depth` in
+    clocks with clicks that may wait to be put in order, `record_depth` in words of click records that may wait for
+    the link, `frame_depth` in words of frames being filled and sent.
     """
 
     channels: int = 8
@@ -25,6 +27,9 @@ class Parameters:
     veto_depth: int = 2048
     pattern_depth: int = 16
     herald_depth: int = 256
+    click_depth: int = 512
+    record_depth: int = 8192
+    frame_depth: int = 1024
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
@@ -34,7 +39,7 @@ class Parameters:
         if len(self.board) != 4 or not self.board.isascii():
             raise ValueError(f"board must be four ASCII letters, not {self.board!r}")
         _check_range("clock_hz", self.clock_hz, 1, 10**9)
-        for name in ("veto_depth", "pattern_depth", "herald_depth"):
+        for name in ("veto_depth", "pattern_depth", "herald_depth", "click_depth", "record_depth", "frame_depth"):
             depth = getattr(self, name)
             if depth < 8 or depth & (depth - 1):
                 raise ValueError(f"{name} must be a power of two from 8 up, not {depth}")

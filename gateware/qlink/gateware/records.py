@@ -1,0 +1,106 @@
+"""From events to the words of their records, and from many sources to one stream of records."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from qlink.firmware_bridge.wire import KIND_BITS, OFFSET_BITS
+
+from .layouts import WORD_BITS, RecordWord, record_words, stamped
+
+__all__ = ["Merger", "Serialiser"]
+
+
+class Serialiser(wiring.Component):
+    """Turn events of one kind into the words of their records, one word a clock.
+
+    `events` is ready while no record is under way.
+
+    Members
+    -------
+    events : In(stream of stamped(kind))
+    records : Out(stream of RecordWord)
+    """
+
+    def __init__(self, kind):
+        self._kind = kind
+        super().__init__({"events": In(stream.Signature(stamped(kind))), "records": Out(stream.Signature(RecordWord))})
+
+    def elaborate(self, platform):
+        m = Module()
+        words = record_words(self._kind)
+        event, record = self.events.payload, self.records.payload
+        rest = Signal(words * WORD_BITS)
+        left = Signal(range(words + 1))
+        head = Cat(event.tick[:OFFSET_BITS], Const(self._kind, KIND_BITS))
+        body = event.as_value()[len(event.tick) :]
+
+        m.d.comb += [
+            record.word.eq(rest[:WORD_BITS]),
+            self.events.ready.eq(~self.records.valid),
+        ]
+        with m.If(self.events.valid & self.events.ready):
+            m.d.sync += [
+                rest.eq(Cat(head, body)),
+                left.eq(words - 1),
+                record.last.eq(words == 1),
+                record.page.eq(event.tick[OFFSET_BITS:]),
+                self.records.valid.eq(1),
+            ]
+        with m.If(self.records.valid & self.records.ready):
+            m.d.sync += [
+                rest.eq(rest >> WORD_BITS),
+                left.eq(left - 1),
+                record.last.eq(left == 1),
+                self.records.valid.eq(~record.last),
+            ]
+        return m
+
+
+class Merger(wiring.Component):
+    """Merge streams of records into one, record by record: a source of a lower number goes first.
+
+    A record takes one clock more than it has words. The output is registered.
+
+    Members
+    -------
+    sources : In(stream of RecordWord), `count` times
+    records : Out(stream of RecordWord)
+    idle : Out(1), nothing is under way or waiting
+    """
+
+    def __init__(self, count):
+        words = stream.Signature(RecordWord)
+        super().__init__({"sources": In(words).array(count), "records": Out(words), "idle": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        waiting = Cat(source.valid for source in self.sources)
+        granted = Signal(len(self.sources))  # one of them, or none
+        chosen = Signal(RecordWord)
+        offered = Signal()
+        room = ~self.records.valid | self.records.ready
+
+        m.d.comb += [
+            chosen.eq(_select(granted, [source.payload for source in self.sources])),
+            offered.eq((granted & waiting).any()),
+            self.idle.eq(~waiting.any() & ~granted.any() & ~self.records.valid),
+        ]
+        for grant, source in zip(granted, self.sources, strict=True):
+            m.d.comb += source.ready.eq(grant & room)
+
+        with m.If(room):
+            m.d.sync += [self.records.valid.eq(offered), self.records.payload.eq(chosen)]
+        with m.If(~granted.any()):
+            m.d.sync += granted.eq(waiting & (~waiting + 1))
+        with m.Elif(offered & room & chosen.last):
+            m.d.sync += granted.eq(0)
+        return m
+
+
+def _select(one_hot, values):
+    """Return the value whose bit is set."""
+    result = 0
+    for bit, value in zip(one_hot, values, strict=True):
+        result = result | Mux(bit, value.as_value(), 0)
+    return result
