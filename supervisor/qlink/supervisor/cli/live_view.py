@@ -72,7 +72,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
 def bar(share: float, width: int) -> str:
     """Draw `share` (cut to 0..1) of `width` columns."""
     filled = round(min(max(share, 0.0), 1.0) * width)
-    return "█" * filled + "░" * (width - filled)
+    return "━" * filled + "╌" * (width - filled)
 
 
 def render(state: DemoState, width: int = 100, height: int = 40) -> RenderableType:
@@ -155,21 +155,21 @@ def _pairs(state: DemoState) -> RenderableType:
 
 
 def _tenants(state: DemoState) -> RenderableType:
-    grid = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
-    for column in ("", "asks for", "requests", "pairs", "late", "refused", "fidelity", "wait"):
-        text, least = column in ("", "asks for"), {"": 9, "asks for": None, "wait": 8}.get(column, len(column))
-        grid.add_column(column, justify="left" if text else "right", no_wrap=True, min_width=least)
+    grid = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", pad_edge=False)
+    for column in ("", "asks for", "asked", "pairs", "late", "refused", "fidelity", "wait"):
+        text, least = column in ("", "asks for"), {"": 9, "asks for": None, "wait": 7}.get(column, len(column))
+        grid.add_column(column, justify="left" if text else "right", no_wrap=column != "asks for", min_width=least)
     for tenant in state.tenants:
         fidelity = "-" if tenant.mean_fidelity is None else f"{tenant.mean_fidelity:.3f}"
         wait = "-" if tenant.median_wait_ms is None else f"{tenant.median_wait_ms:.1f} ms"
         numbers = (tenant.requests, tenant.pairs, tenant.expired, tenant.refused)
-        name, wish = Text(tenant.name, style="bold"), Text(tenant.wish, style="dim")
+        name, wish = Text(tenant.name, style="bold"), Text(tenant.wish, style="dim", no_wrap=True, overflow="ellipsis")
         grid.add_row(name, wish, *(amount(number) for number in numbers), fidelity, wait)
     return grid
 
 
 def _objectives(state: DemoState, width: int) -> RenderableType:
-    grid = _grid("left", "left", "right", "right", "left")
+    grid = _grid("left", "left", "right", "right", "left", gap=2)
     for objective in state.objectives:
         style = "green" if objective.budget > 0.5 else "yellow" if objective.budget > 0 else "red"
         grid.add_row(
@@ -177,7 +177,7 @@ def _objectives(state: DemoState, width: int) -> RenderableType:
             objective.name,
             objective.value or "-",
             Text(objective.target, style="dim"),
-            Text(bar(objective.budget, width - 42), style=style),
+            Text(bar(objective.budget, width - 46), style=style),
         )
     return grid
 
@@ -195,8 +195,8 @@ def _events(state: DemoState, lines: int) -> RenderableType:
     return Group(telemetry, *texts)
 
 
-def _grid(*justify: str) -> Table:
-    grid = Table.grid(padding=(0, 1))
+def _grid(*justify: str, gap: int = 1) -> Table:
+    grid = Table.grid(padding=(0, gap))
     for side in justify:
         grid.add_column(justify="right" if side == "right" else "left", no_wrap=True)
     return grid

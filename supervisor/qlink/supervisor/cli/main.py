@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from qlink.firmware_bridge.errors import BridgeError
+from qlink.sim.errors import SimulationError
 from qlink.supervisor.errors import SupervisorError
 
 # Where each command lives, and its line in the overview. Modules are slow to import: each is loaded when it is used.
@@ -41,7 +42,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (BridgeError, SupervisorError) as error:
+        except (BridgeError, SimulationError, SupervisorError) as error:
             raise click.ClickException(str(error)) from error
 
 
