@@ -12,7 +12,7 @@ TESTS  ?=
 BIN     := .venv/bin
 AREAS   := firmware_bridge gateware sim supervisor
 SOURCES := pyproject.toml setup.py MANIFEST.in tools/bootstrap \
-           $(wildcard firmware_bridge/csrc/*.py firmware_bridge/csrc/*.c firmware_bridge/csrc/*.h.in) \
+           $(filter-out %/wire_layout.h,$(wildcard firmware_bridge/csrc/*.py firmware_bridge/csrc/*.[ch])) \
            firmware_bridge/qlink/firmware_bridge/wire.py firmware_bridge/qlink/firmware_bridge/events.py
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -31,7 +31,7 @@ test: .venv/.installed-test
 	@$(BIN)/python -m pytest -n 2 $(TESTS)
 
 bench: .venv/.installed-test
-	@$(BIN)/python tools/bench
+	@tools/bench --write
 
 clean:
 	rm -rf .venv
