@@ -4,8 +4,8 @@ Each benchmark is a program `tools/bench_NAME.py` that prints, with `--json`, as
 
     [{"name": "decoder, clicks", "value": 210.5, "unit": "Mtags/s", "goal": ">= 100", "note": "8 channels, 1e6/s"}]
 
-`goal` and `note` are optional; `goal` begins with `>=` or `<=` and is in the figure's unit. With `--quick` it takes a few
-seconds at most, for a first look.
+`goal` and `note` are optional; `goal` begins with `>=` or `<=` and is in the figure's unit. With `--quick` it takes
+a few seconds at most, for a first look.
 """
 
 import argparse
