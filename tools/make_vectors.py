@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from qlink.firmware_bridge.encoding import (
     Click,
@@ -20,8 +21,11 @@ from qlink.firmware_bridge.encoding import (
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC
 from qlink.firmware_bridge.wire import (
     CONTRACT_VERSION,
+    CRC_BYTES,
+    HEADER,
     MAX_FRAME_WORDS,
     OFFSET_BITS,
+    SYNC_BYTES,
     CounterGroup,
     HeraldFlag,
     Operation,
@@ -168,7 +172,11 @@ def refused() -> list[dict[str, str]]:
     """Frames with a right CRC that a reader of this contract has to refuse, by the name of the refusal."""
     click = encode_record(Click(3, 3))
     unknown = (31 << OFFSET_BITS).to_bytes(4, "little")
+    too_new = bytearray(encode_payload(0, 0, 0, click))
+    too_new[HEADER.offsets["reserved"]] = 1
+    too_new[-CRC_BYTES:] = crc32(too_new[SYNC_BYTES:-CRC_BYTES]).to_bytes(CRC_BYTES, "little")
     return [
+        {"name": "frame_too_new", "hex": too_new.hex()},
         {"name": "unknown_kind", "hex": encode_payload(0, 0, 0, click + unknown + click).hex()},
         {"name": "unknown_coding", "hex": encode_payload(0, 0, 0, click, coding=200).hex()},
         {"name": "record_overrun", "hex": encode_payload(0, 0, 0, click + encode_record(HERALD)[:-4]).hex()},

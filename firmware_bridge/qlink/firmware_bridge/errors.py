@@ -31,3 +31,23 @@ class ConfigurationError(BridgeError, ValueError):
 
 class RecordingError(BridgeError):
     """A file is not a recording, or is damaged."""
+
+
+class DecodeError(BridgeError):
+    """A frame came through intact, but is not of this wire contract. Host and board differ."""
+
+
+class UnknownKind(DecodeError):
+    """A record is of a kind that this contract has not; the rest of its frame is lost."""
+
+
+class UnknownCoding(DecodeError):
+    """A frame's payload is coded in a way that this contract has not; the frame is lost."""
+
+
+class FrameTooNew(DecodeError):
+    """A frame uses header bits that this contract reserves; the frame is lost."""
+
+
+class RecordOverrun(DecodeError):
+    """A frame's last record runs past the frame's end; that record is lost."""
