@@ -5,7 +5,7 @@ from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
-from .gearing import INPUT_CLOCKS, ClockTree, GearedInput
+from .gearing import INPUT_CLOCKS, ClockTree, GearedInput, clock_domains
 from .profile import Profile
 
 __all__ = ["OUTPUT_CLOCKS", "PIN_CLOCKS", "BoardTop"]
@@ -32,6 +32,7 @@ class BoardTop(Elaboratable):
         m = Module()
         profile, core = self._profile, self._core
         platform.add_resources(_resources(profile))
+        m.domains += clock_domains()
         m.submodules.core = core
         self._clocks(m, platform)
 

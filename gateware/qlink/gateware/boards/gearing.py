@@ -12,7 +12,7 @@ from amaranth.lib import io, wiring
 from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["INPUT_CLOCKS", "SAMPLES", "ClockTree", "GearedInput", "PllSettings", "pll_settings"]
+__all__ = ["INPUT_CLOCKS", "SAMPLES", "ClockTree", "GearedInput", "PllSettings", "clock_domains", "pll_settings"]
 
 SAMPLES = 4
 
@@ -44,8 +44,15 @@ def pll_settings(input_hz: int, output_hz: int) -> PllSettings:
     raise ValueError(f"the PLL cannot make {output_hz} Hz of {input_hz} Hz; choose another system clock")
 
 
+def clock_domains() -> list[ClockDomain]:
+    """Return the domains that `ClockTree` drives, for the module that holds it."""
+    sync = ClockDomain("sync")
+    sync.clk = Signal(name="system_clock")  # by this name it stands in the timing report
+    return [ClockDomain("start", reset_less=True), ClockDomain("edge"), sync]
+
+
 class ClockTree(wiring.Component):
-    """Drive the domains `edge` and `sync` (half of `edge`), from a board clock of `board_hz`.
+    """Drive the `clock_domains`: `edge`, `sync` (half of `edge`) and `start`, the board clock of `board_hz`.
 
     After lock, the edge clock is stopped while the dividers and all gearing are held in reset, so that every pin's
     gearing and the divider start at the same edge: a tick means the same on all channels. `sync` leaves its reset last.
@@ -65,23 +72,19 @@ class ClockTree(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.domains.start = start = ClockDomain(reset_less=True)
-        m.domains.edge = edge = ClockDomain()
-        m.domains.sync = sync = ClockDomain()
-        sync.clk = Signal(name="system_clock")  # by this name it stands in the timing report
-        m.d.comb += start.clk.eq(self.board_clock)
+        m.d.comb += ClockSignal("start").eq(self.board_clock)
 
         locked, stop, ready = Signal(), Signal(), Signal()
         fast = self._pll(m, locked)
         self._start_up(m, locked, stop, ready)
-        m.submodules.stopper = Instance("ECLKSYNCB", i_ECLKI=fast, i_STOP=stop, o_ECLKO=edge.clk)
+        m.submodules.stopper = Instance("ECLKSYNCB", i_ECLKI=fast, i_STOP=stop, o_ECLKO=ClockSignal("edge"))
         m.submodules.divider = Instance(
             "CLKDIVF",
             p_DIV="2.0",
-            i_CLKI=edge.clk,
-            i_RST=edge.rst,
+            i_CLKI=ClockSignal("edge"),
+            i_RST=ResetSignal("edge"),
             i_ALIGNWD=Const(0),
-            o_CDIVX=sync.clk,
+            o_CDIVX=ClockSignal(),
         )
         m.submodules.reset = ResetSynchronizer(~ready, domain="sync", stages=3)
         return m

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BuildError", "Tools", "ToolFailed", "ToolMissing", "find_tools", "run_tool"]
+__all__ = ["BuildError", "ToolFailed", "ToolMissing", "Tools", "find_tools", "run_tool"]
 
 
 class BuildError(Exception):
