@@ -46,18 +46,26 @@ static size_t take_clicks(const uint8_t *in, size_t words, uint64_t base, ql_cli
     return n;
 }
 
-static void take_herald(const uint8_t *body, uint64_t tick, uint8_t epoch, ql_herald *out)
+/* The number that is nearest to the last herald's and ends in these 32 bits. */
+static uint64_t unwrap(ql_decoder *d, uint32_t sequence)
+{
+    d->herald = d->heralded ? d->herald + (uint64_t)(int64_t)(int32_t)(sequence - (uint32_t)d->herald) : sequence;
+    d->heralded = 1;
+    return d->herald;
+}
+
+static void take_herald(ql_decoder *d, const uint8_t *body, uint64_t tick, ql_herald *out)
 {
     *out = (ql_herald){
         .tick = tick,
         .attempt = QL_HERALD_ATTEMPT(body),
-        .sequence = (uint32_t)QL_HERALD_SEQUENCE(body),
+        .sequence = unwrap(d, (uint32_t)QL_HERALD_SEQUENCE(body)),
         .position = (uint32_t)QL_HERALD_POSITION(body),
         .channels = (uint16_t)QL_HERALD_CHANNELS(body),
         .flags = (uint16_t)QL_HERALD_FLAGS(body),
         .pattern = (uint8_t)QL_HERALD_PATTERN(body),
         .outcome = (uint8_t)QL_HERALD_OUTCOME(body),
-        .epoch = epoch,
+        .epoch = d->epoch,
     };
     for (int i = 0; i < QL_MAX_CHANNELS; i++)
         out->ages[i] = (uint16_t)QL_HERALD_AGES(body, i);
@@ -80,7 +88,7 @@ static size_t record_words(uint32_t kind)
 }
 
 /* Decode one record that is no click. Returns its words, or 0 with *error set. */
-static size_t take_record(const uint8_t *in, size_t words, uint64_t base, uint8_t epoch, ql_events *out, int *error)
+static size_t take_record(ql_decoder *d, const uint8_t *in, size_t words, uint64_t base, ql_events *out, int *error)
 {
     const uint32_t head = (uint32_t)ql_load(in, 4), kind = head >> QL_OFFSET_BITS;
     const uint64_t tick = base | (head & ((1u << QL_OFFSET_BITS) - 1));
@@ -93,7 +101,7 @@ static size_t take_record(const uint8_t *in, size_t words, uint64_t base, uint8_
     }
     switch (kind) {
     case QL_KIND_HERALD:
-        take_herald(body, tick, epoch, &out->heralds[out->heralds_count++]);
+        take_herald(d, body, tick, &out->heralds[out->heralds_count++]);
         break;
     case QL_KIND_COUNTER:
         out->counters[out->counters_count++] = (ql_counter){
@@ -127,7 +135,7 @@ static size_t take_record(const uint8_t *in, size_t words, uint64_t base, uint8_
 static int take_records(ql_decoder *d, const uint8_t *frame, size_t words, ql_events *out)
 {
     const uint64_t base = QL_HEADER_PAGE(frame) << QL_OFFSET_BITS;
-    const uint8_t epoch = (uint8_t)QL_HEADER_EPOCH(frame), *in = frame + QL_HEADER_BYTES;
+    const uint8_t *in = frame + QL_HEADER_BYTES;
     size_t last = 0;
     int error = 0;
 
@@ -142,7 +150,7 @@ static int take_records(ql_decoder *d, const uint8_t *frame, size_t words, ql_ev
         at += clicks;
         if (at == words)
             break;
-        size_t size = take_record(in + 4 * at, words - at, base, epoch, out, &error);
+        size_t size = take_record(d, in + 4 * at, words - at, base, out, &error);
         if (size == 0)
             break;
         last = at;
@@ -178,6 +186,8 @@ static void note_gap(ql_decoder *d, const uint8_t *frame, uint32_t sequence, ql_
         };
     d->frames_missing += missing;
     d->restarts += restarted;
+    if (restarted)
+        d->heralded = 0;
     d->skipped = 0;
 }
 

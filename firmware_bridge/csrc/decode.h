@@ -16,11 +16,11 @@ typedef struct {
 } ql_click;
 
 typedef struct {
-    uint64_t tick, attempt;
-    uint32_t sequence, position;
+    uint64_t tick, attempt, sequence;
+    uint32_t position;
     uint16_t channels, flags;
-    uint8_t pattern, outcome, epoch, pad;
     uint16_t ages[QL_MAX_CHANNELS];
+    uint8_t pattern, outcome, epoch, pad[5];
 } ql_herald;
 
 typedef struct {
@@ -67,10 +67,12 @@ typedef struct {
     uint64_t errors[QL_ERROR_SLOTS]; /* by code */
     uint64_t last_tick;
     uint64_t skipped;  /* since the last intact frame */
+    uint64_t herald;   /* sequence number of the last herald, unwrapped */
     uint32_t sequence; /* of the last intact frame */
     uint32_t crc;      /* likewise */
     uint32_t carried;  /* bytes in carry */
     uint8_t started;   /* there was an intact frame */
+    uint8_t heralded;  /* there was a herald since the board started */
     uint8_t epoch;     /* of the last intact frame */
     uint8_t carry[2 * QL_FRAME_MAX_BYTES];
 } ql_decoder;

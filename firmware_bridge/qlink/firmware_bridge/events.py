@@ -12,15 +12,15 @@ HERALD = np.dtype(
     [
         ("tick", "<u8"),
         ("attempt", "<u8"),
-        ("sequence", "<u4"),
+        ("sequence", "<u8"),  # unwrapped; a decoder's first is as it came
         ("position", "<u4"),
         ("channels", "<u2"),
         ("flags", "<u2"),
+        ("ages", "<u2", MAX_CHANNELS),
         ("pattern", "u1"),
         ("outcome", "u1"),
         ("epoch", "u1"),
-        ("pad", "u1"),
-        ("ages", "<u2", MAX_CHANNELS),
+        ("pad", "u1", 5),
     ]
 )
 COUNTER = np.dtype([("tick", "<u8"), ("value", "<u8"), ("snapshot", "<u2"), ("index", "<u2"), ("pad", "u1", 4)])
