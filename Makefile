@@ -15,10 +15,12 @@ SOURCES := pyproject.toml setup.py MANIFEST.in tools/bootstrap \
            $(filter-out %/wire_layout.h,$(wildcard firmware_bridge/csrc/*.py firmware_bridge/csrc/*.[ch])) \
            firmware_bridge/qlink/firmware_bridge/wire.py firmware_bridge/qlink/firmware_bridge/events.py
 
+STALE   := $(shell PYTHON="$(PYTHON)" tools/bootstrap --usable || echo stale)
+
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench clean stale
 
 demo: .venv/.installed
 	@$(BIN)/qlinkctl demo $(DEMO)
@@ -36,9 +38,9 @@ bench: .venv/.installed-test
 clean:
 	rm -rf .venv
 
-.venv/.installed: $(SOURCES)
+.venv/.installed: $(SOURCES) $(STALE)
 	@PYTHON="$(PYTHON)" tools/bootstrap .
 
-.venv/.installed-test: $(SOURCES)
+.venv/.installed-test: $(SOURCES) $(STALE)
 	@PYTHON="$(PYTHON)" tools/bootstrap '.[board,dev]'
 	@touch .venv/.installed
