@@ -31,3 +31,31 @@ class DecisionDiffers(JournalError):
 
 class KeyFileError(SupervisorError):
     """A key or the table of clients is missing, open to others, or unreadable."""
+
+
+class MessageError(SupervisorError, ValueError):
+    """A message is not of docs/messages.md, or of another version."""
+
+
+class AccessDenied(SupervisorError):
+    """The supervisor does not know this key, or the client may not do this."""
+
+
+class NoAnswer(SupervisorError):
+    """The supervisor did not answer in time."""
+
+
+class RequestRefused(SupervisorError):
+    """The supervisor said no. `code` is for programs, the message for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class PublicationsLost(SupervisorError):
+    """Publications were missed that nobody has any more."""
+
+
+class RuleError(SupervisorError, ValueError):
+    """An alerting rule that can never fire."""

@@ -96,6 +96,11 @@ class KeyStore:
         """The table as it is now, by name."""
         return read_clients(self.directory / CLIENTS)
 
+    def table_version(self) -> tuple[int, int]:
+        """Changes when the table does."""
+        status = (self.directory / CLIENTS).stat()
+        return status.st_mtime_ns, status.st_ino
+
     def add(self, client: Client) -> None:
         """Enter `client` into the table, or change its row. Takes effect at its next connection."""
         _check_name(client.name, "client")
