@@ -1,4 +1,4 @@
-"""LambdaConcept ECPIX-5: LFE5UM5G, FT2232H with JTAG on channel A and a UART on channel B.
+"""LambdaConcept ECPIX-5: LFE5UM5G; an FT2232H (up to R02) or FT4232H (R03) with JTAG on channel A and a UART.
 
 Detectors and reference sit on PMOD0 and PMOD1, whose 16 contacts are all in IO bank 3, the right one: nextpnr places
 IDDRX2F in left and right banks only, and one edge clock serves a bank. The other PMODs are in top banks or mixed.
@@ -19,19 +19,18 @@ def _pmod(number: int, contact: int) -> Pin:
 _UPPER, _LOWER = (1, 2, 3, 4), (7, 8, 9, 10)
 
 
-def _profile(name: str, title: str, platform: type) -> Profile:
+def _profile(name: str, platform: type) -> Profile:
     return Profile(
         name=name,
-        title=title,
         platform=platform,
         detectors=tuple(_pmod(0, contact) for contact in (*_UPPER, *_LOWER)),
         reference=_pmod(1, 1),
         heralds=tuple(_pmod(1, contact) for contact in _LOWER),
         clock_hz=200_000_000,
         baud=8_000_000,
-        programmer="ecpix5",
+        programmers={"ft2232h": "ecpix5", "ft4232h": "ecpix5_r03"},
     )
 
 
-ECPIX5_45F = _profile("ecpix5-45f", "ECPIX-5 with LFE5UM5G-45F", ECPIX545Platform)
-ECPIX5_85F = _profile("ecpix5-85f", "ECPIX-5 with LFE5UM5G-85F", ECPIX585Platform)
+ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform)
+ECPIX5_85F = _profile("ecpix5-85f", ECPIX585Platform)

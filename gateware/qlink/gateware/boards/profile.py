@@ -1,6 +1,6 @@
 """What a board is to us: its pins, its clock, its USB chip."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,13 @@ class Profile:
     """
 
     name: str
-    title: str
     platform: Callable[[], Any]
     detectors: tuple[Pin, ...]
     reference: Pin
     heralds: tuple[Pin, ...]
     clock_hz: int
     baud: int
-    programmer: str  # the board's name at openFPGALoader
+    programmers: Mapping[str, str]  # FTDI chip on the board -> the board's name at openFPGALoader
     io_type: str = "LVCMOS33"
     samples: int = 4
     patterns: int = 8
@@ -62,6 +61,10 @@ class Profile:
             clock_hz=self.clock_hz,
             board=self.name[:4].upper(),
         )
+
+    @property
+    def device(self) -> str:
+        return str(self.platform().device)
 
     @property
     def edge_hz(self) -> int:

@@ -1,0 +1,133 @@
+"""`qlinkctl board`: make bitstreams, flash them, and see which boards there are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Group
+from rich.padding import Padding
+
+from .output import json_option, stderr, stdout, table, write_json
+
+if TYPE_CHECKING:  # Amaranth takes half a second to import: only the commands that need it do
+    from qlink.gateware.boards.build import BuildReport
+    from qlink.gateware.boards.profile import Profile
+
+
+@click.group()
+def board() -> None:
+    """Build for, flash and find boards.
+
+    \b
+    Example, with an ECPIX-5 on USB:
+        qlinkctl board build && qlinkctl board flash && qlinkctl board list
+    """
+
+
+board_option = click.option("--board", "name", help="Which board; `qlinkctl board list --profiles` names them.")
+
+
+@board.command()
+@board_option
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder, by default build/BOARD.")
+@json_option
+def build(name: str | None, output: Path | None, as_json: bool) -> None:
+    """Make a board's bitstream with the toolchain from PyPI, and say how fast it may run.
+
+    It fails when the clock that the board has is not met. The same sources give the same bitstream.
+
+    \b
+    Example:
+        qlinkctl board build --board ecpix5-45f --output build/ecpix5
+    """
+    from qlink.gateware.boards.build import build as make
+    from qlink.gateware.boards.tools import BuildError
+
+    profile = _profile(name)
+    console = stderr()
+    try:
+        report = make(profile, output or _directory(profile), lambda step: console.print(f"{profile.name}: {step}"))
+    except BuildError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        write_json(report.as_dict())
+    else:
+        stdout().print(_drawn(report))
+
+
+@board.command("list")
+@click.option("--profiles", is_flag=True, help="List the boards that can be built for, not those on USB.")
+@json_option
+def list_(profiles: bool, as_json: bool) -> None:
+    """List the FTDI chips on USB, or the boards that can be built for.
+
+    \b
+    Example:
+        qlinkctl board list --profiles
+    """
+    if profiles:
+        _list_profiles(as_json)
+
+
+def _list_profiles(as_json: bool) -> None:
+    from qlink.gateware.boards.profiles import PROFILES
+
+    if as_json:
+        write_json({"profiles": [_described(profile) for profile in PROFILES.values()]})
+        return
+    cells = (
+        (p.name, p.device, len(p.detectors), p.patterns, f"{p.clock_hz / 1e6:g}", f"{p.tick_ps:g}", f"{p.baud / 1e6:g}")
+        for p in PROFILES.values()
+    )
+    columns = ("board", "FPGA", "channels>", "patterns>", "clock MHz>", "tick ps>", "Mbaud>")
+    stdout().print(table("boards that can be built for", columns, cells))
+
+
+def _profile(name: str | None) -> "Profile":
+    from qlink.gateware.boards.profiles import DEFAULT, PROFILES
+
+    if (name or DEFAULT) not in PROFILES:
+        raise click.UsageError(f"there is no board {name!r}; it has to be one of {', '.join(PROFILES)}")
+    return PROFILES[name or DEFAULT]
+
+
+def _directory(profile: "Profile") -> Path:
+    return Path("build") / profile.name
+
+
+def _described(profile: "Profile") -> dict[str, object]:
+    return {
+        "board": profile.name,
+        "fpga": profile.device,
+        "channels": len(profile.detectors),
+        "patterns": profile.patterns,
+        "clock_hz": profile.clock_hz,
+        "tick_ps": profile.tick_ps,
+        "baud": profile.baud,
+        "detectors": [str(pin) for pin in profile.detectors],
+        "reference": str(profile.reference),
+        "heralds": [str(pin) for pin in profile.heralds],
+    }
+
+
+def _drawn(report: "BuildReport") -> Group:
+    clocks = table(
+        f"timing of {report.board}, seed {report.seed}",
+        ("clock", "reaches MHz>", "target MHz>", "slack ns>", ""),
+        (
+            (c.clock, f"{c.achieved_mhz:.1f}", f"{c.target_mhz:.1f}", f"{c.slack_ns:.2f}", "met" if c.met else "MISSED")
+            for c in report.clocks
+        ),
+    )
+    cells = table(
+        "use of the chip",
+        ("", "used>", "of>", "%>"),
+        ((u.what, u.used, u.available, f"{100 * u.used / u.available:.1f}") for u in report.usage),
+    )
+    latency = report.latency
+    words = (
+        f"herald latency: {latency.clocks} clocks, {latency.ns:g} ns, from the clock that samples the completing click\n"
+        f"to the edge at the herald pin ({latency.engine_clocks} in the engine, {latency.pin_clocks} in the pins' "
+        f"registers)\nbitstream: {report.bitstream}"
+    )
+    return Group(clocks, cells, Padding(words, (0, 1)))
