@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from .errors import ConfigurationError
 from .registers import Mode
 
 WINDOW_MAX = 2**16 - 1
+REGISTER_MAX = 2**32 - 1
 
 
 class Outcome(IntEnum):

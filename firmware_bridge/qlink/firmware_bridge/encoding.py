@@ -20,7 +20,6 @@ from .wire import (
     Coding,
     Kind,
     Layout,
-    Operation,
     Status,
 )
 
@@ -203,22 +202,3 @@ def _unpack_request(data: bytes) -> Request:
     sizes = {field.name: field.bits // 8 for field in REQUEST.fields}
     names = ("operation", "id", "address", "value")
     return Request(*(int.from_bytes(data[offsets[n] : offsets[n] + sizes[n]], "little") for n in names))
-
-
-__all__ = [
-    "Click",
-    "Counter",
-    "Herald",
-    "Loss",
-    "Operation",
-    "Record",
-    "Reply",
-    "Request",
-    "decode_requests",
-    "encode_frame",
-    "encode_payload",
-    "encode_record",
-    "encode_request",
-    "encode_stream",
-    "pack",
-]

@@ -55,6 +55,21 @@ class Register:
     def addresses(self) -> range:
         return range(self.address, self.address + self.repeat.value)
 
+    def bits(self, channels: int) -> int:
+        """The bits that can be set on a board of so many channels; a written value with others does not fit."""
+        widths = ((field.low, channels if field.width is Width.CHANNELS else field.width) for field in self.fields)
+        return sum(((1 << int(width)) - 1) << low for low, width in widths)
+
+    def unpack(self, value: int, channels: int = MAX_CHANNELS) -> dict[str, int]:
+        """The fields of a register's value."""
+        widths = {f.name: channels if f.width is Width.CHANNELS else f.width for f in self.fields}
+        return {f.name: value >> f.low & ((1 << int(widths[f.name])) - 1) for f in self.fields}
+
+    def pack(self, **values: int) -> int:
+        """A register's value from its fields; those not named are 0. Their widths are not checked."""
+        lows = {field.name: field.low for field in self.fields}
+        return sum(value << lows[name] for name, value in values.items())
+
 
 class Mode(IntEnum):
     FREE_RUNNING = 0

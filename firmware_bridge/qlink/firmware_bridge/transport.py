@@ -1,8 +1,8 @@
 """Byte transports to a board, by URL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import TransportError
@@ -25,6 +25,16 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A transport with no board behind it, which knows what the board's registers were: a recording."""
+
+    @property
+    def registers(self) -> Mapping[int, int]:
+        """Values by address, as far as they are known."""
+        ...
 
 
 Opener = Callable[[SplitResult], Transport]

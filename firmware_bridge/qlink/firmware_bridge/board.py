@@ -1,0 +1,231 @@
+"""One board, behind any transport: its identity, registers, configuration, events and account of losses."""
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from .configuration import Configuration, Identity
+from .counters import Counters, SnapshotAssembler
+from .errors import BoardError, BoardTimeout, ConfigurationError, ContractMismatch, EndOfStream
+from .events import Batch
+from .link import Link, Patience
+from .registers import BY_NAME, MAGIC, Access, Register, Repeat
+from .settings import check, settings_of
+from .telemetry import Ledger, Telemetry
+from .transport import Remembers, Transport, open_transport
+from .wire import CONTRACT_VERSION, Operation, Status
+
+REFUSALS: Mapping[int, str] = {
+    Status.NO_SUCH_REGISTER: "it has no such register",
+    Status.READ_ONLY: "the register is read-only",
+    Status.NO_SUCH_OPERATION: "it does not know the operation",
+    Status.DOES_NOT_FIT: "the value has bits that the register has not",
+}
+PATIENCE = Patience()
+REST_S = 0.1  # a board that has stopped, and sends nothing for so long, has sent all
+
+
+class Board:
+    """Opens the board behind `transport`, and owns it from then on: it is closed with the board, or if opening fails.
+
+    Not thread-safe: one thread at a time, events included. Raises `ContractMismatch` for a board of another contract
+    version, `BoardError` for something that is no board of ours, `BoardTimeout` for silence.
+
+    A recording is opened likewise. It answers what it remembers; a configuration other than its own is refused, and it
+    takes no commands.
+    """
+
+    identity: Identity
+
+    def __init__(
+        self, transport: Transport, patience: Patience = PATIENCE, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._ledger = Ledger()
+        self._assembler: SnapshotAssembler | None = None
+        self._snapshots: list[Counters] = []
+        self._last_reply = 0  # tick
+        self._remembered = transport.registers if isinstance(transport, Remembers) else None
+        self._patience = patience
+        self._link = Link(transport, patience, clock, self._observe)
+        try:
+            self._open()
+        except BaseException:
+            self._link.close()
+            raise
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What should have come since `start`, and what did."""
+        self._ledger.clicks_discarded = self._link.clicks_discarded
+        return self._ledger.telemetry(self._link.stats)
+
+    def read(self, name: str, index: int = 0) -> int:
+        """A register's value. `index` is the channel or pattern of one that exists for each."""
+        register = self._register(name, index)
+        address = register.address + index
+        if self._remembered is not None:
+            if address not in self._remembered:
+                raise BoardError(f"the recording does not say what {name} was: read it from a board")
+            return self._remembered[address]
+        return self._exchange(Operation.READ, name, address)
+
+    def write(self, name: str, value: int, index: int = 0) -> None:
+        """Set a register. Raises `ConfigurationError` for a value that does not fit; then nothing was written."""
+        register = self._register(name, index)
+        if register.access is Access.READ:
+            raise ConfigurationError(f"{name} is read-only")
+        if value < 0 or value & ~register.bits(self.identity.channels):
+            raise ConfigurationError(f"{name} = {value:#x} does not fit: the register has no such bits")
+        address = register.address + index
+        if self._remembered is None:
+            self._exchange(Operation.WRITE, name, address, value)
+        elif self._remembered.get(address) != value:
+            raise BoardError(f"{name} cannot be set in a recording: open the board itself")
+
+    def configure(self, configuration: Configuration) -> None:
+        """Check, stop the board, write and read back everything. Raises `ConfigurationError` before any write.
+
+        On a recording: raises `ConfigurationError` unless it was made with the same configuration.
+        """
+        check(configuration, self.identity)
+        settings = list(settings_of(configuration, self.identity))
+        if self._remembered is None:
+            for setting in settings:
+                self.write(setting.name, setting.value, setting.index)
+        for setting in settings:
+            if setting.name == "control" and self._remembered is not None:
+                continue  # it ran, and was stopped
+            value = self.read(setting.name, setting.index)
+            if value != setting.value:
+                place = f"{setting.name}[{setting.index}]"
+                if self._remembered is not None:
+                    raise ConfigurationError(f"the recording was made with {place} = {value}, not {setting.value}")
+                raise BoardError(f"{place} reads {value:#x} where {setting.value:#x} was written: check the link")
+
+    def start(self) -> None:
+        """Take clicks from now on, and begin a new account of losses. On a recording: nothing to do."""
+        if self._remembered is not None:
+            return
+        self._set_run(False)
+        self._ledger.open(self.snapshot(), self._link.stats)
+        self._set_run(True)
+
+    def stop(self) -> None:
+        """Take no more clicks; come back when all that happened is here or known to be lost. `events` has the rest."""
+        if self._remembered is not None:
+            return
+        self._set_run(False)
+        self.flush()
+        self.snapshot()
+        heard = self._clock()
+        while not self._ledger.settle() and self._clock() - heard < REST_S:
+            try:
+                if self._link.pump(REST_S):
+                    heard = self._clock()
+            except EndOfStream:
+                break
+
+    def flush(self) -> None:
+        """Have the open frame sent now."""
+        if self._remembered is None:
+            self.write("command", BY_NAME["command"].pack(flush=1))
+
+    def snapshot(self) -> Counters:
+        """All counters at one instant, later than every register access before. They come as events, too."""
+        if self._remembered is not None:
+            raise BoardError("a recording takes no commands: its counters are among its events")
+        after = self._last_reply
+        for _ in range(self._patience.attempts):
+            self.write("command", BY_NAME["command"].pack(snapshot=1))
+            deadline = self._clock() + self._patience.reply_s
+            while (remaining := deadline - self._clock()) > 0:
+                for counters in self._snapshots:
+                    if counters.tick >= after:
+                        return counters
+                self._link.pump(remaining)
+        raise BoardTimeout("the board sent no whole counter snapshot: the link loses frames, or is too slow for them")
+
+    def events(self, timeout_s: float) -> Batch:
+        """Everything that has come since the last call, in order; waits up to `timeout_s` for the first of it.
+
+        `replies` is always empty. Raises `EndOfStream` at the end of a recording or of a simulation's clicks.
+        """
+        deadline = self._clock() + timeout_s
+        while not self._link.pending:
+            remaining = deadline - self._clock()
+            self._link.pump(max(remaining, 0.0))
+            if remaining <= 0:
+                break
+        return self._link.take()
+
+    def close(self) -> None:
+        """Give the transport up. The board goes on with what it does."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        if self._remembered is None:
+            self._link.end_half_request()
+        magic = self.read("magic")
+        if magic != MAGIC:
+            raise BoardError(
+                f"no board of ours at this end (magic {magic:#x}, not {MAGIC:#x}): is the gateware loaded?"
+            )
+        version = self.read("contract_version")
+        if version != CONTRACT_VERSION:
+            older = "the board's gateware is older: flash it" if version < CONTRACT_VERSION else "update this package"
+            raise ContractMismatch(f"the board speaks wire contract {version}, this host {CONTRACT_VERSION}: {older}")
+        geometry = BY_NAME["geometry"].unpack(self.read("geometry"))
+        name = self.read("board").to_bytes(4, "little").rstrip(b"\0 ").decode("ascii", "replace")
+        rest = {name: self.read(name) for name in ("tick_fs", "clock_hz", "herald_latency", "build")}
+        self.identity = Identity(contract_version=version, board=name, **geometry, **rest)
+        self._assembler = SnapshotAssembler(self.identity)
+
+    def _set_run(self, run: bool) -> None:
+        control = BY_NAME["control"]
+        self.write("control", control.pack(**{**control.unpack(self.read("control")), "run": int(run)}))
+
+    def _register(self, name: str, index: int) -> Register:
+        if name not in BY_NAME:
+            raise ConfigurationError(f"no register is named {name!r}: there are {', '.join(BY_NAME)}")
+        register = BY_NAME[name]
+        count = 1
+        if register.repeat is not Repeat.ONCE:
+            count = self.identity.channels if register.repeat is Repeat.CHANNEL else self.identity.patterns
+        if not 0 <= index < count:
+            raise ConfigurationError(f"{name}[{index}] does not exist: the board has 0 to {count - 1}")
+        return register
+
+    def _exchange(self, operation: Operation, name: str, address: int, value: int = 0) -> int:
+        try:
+            reply = self._link.exchange(operation, address, value)
+        except BoardTimeout as error:
+            raise BoardTimeout(f"{operation.name.lower()} {name}: {error}") from error
+        self._last_reply = int(reply["tick"])
+        status = int(reply["status"])
+        if status != Status.OK:
+            reason = REFUSALS.get(status, f"status {status}")
+            raise BoardError(f"the board refused to {operation.name.lower()} {name}: {reason}")
+        return int(reply["value"])
+
+    def _observe(self, batch: Batch) -> None:
+        """Keep the account, and the newest snapshot, of everything that comes."""
+        if self._assembler is None:
+            return
+        whole = self._assembler.take(batch.counters)
+        self._ledger.take(batch, whole, self._assembler.begun[1])
+        self._snapshots = whole[-1:] or self._snapshots
+
+
+def open_board(url: str) -> Board:
+    """Open the board at a transport's URL. Raises `BridgeError`."""
+    return Board(open_transport(url))

@@ -1,0 +1,111 @@
+"""Counter snapshots: all counters of a board at one instant."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .configuration import Identity
+from .wire import GROUP_SIZE, CounterGroup, GlobalCounter, counter_index
+
+Values = NDArray[np.uint64]
+
+PER_CHANNEL = (
+    CounterGroup.CLICKS,
+    CounterGroup.MERGED,
+    CounterGroup.GATED,
+    CounterGroup.CLICKS_LOST,
+    CounterGroup.CLICKS_FILTERED,
+)
+PER_PATTERN = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counters:
+    """What `wire.CounterGroup` and `GlobalCounter` name, latched at `tick`. Shapes: (channels,) and (patterns,)."""
+
+    tick: int
+    snapshot: int  # its number, wraps at 2**16
+    clicks: Values
+    merged: Values
+    gated: Values
+    clicks_lost: Values
+    clicks_filtered: Values
+    heralds: Values
+    vetoed: Values
+    heralds_lost: Values
+    attempts: int
+    references_doubled: int
+    references_missed: int
+    requests_bad: int
+    snapshots_lost: int
+
+
+def indices_of(identity: Identity) -> NDArray[np.intp]:
+    """The counters that a board's snapshot consists of."""
+    channels = [counter_index(group, member) for group in PER_CHANNEL for member in range(identity.channels)]
+    patterns = [counter_index(group, member) for group in PER_PATTERN for member in range(identity.patterns)]
+    return np.array([*channels, *patterns, *(counter_index(CounterGroup.GLOBAL, m) for m in GlobalCounter)], np.intp)
+
+
+class SnapshotAssembler:
+    """Puts snapshots together from counter records, one at a time: one not whole when the next begins is lost."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._wanted = indices_of(identity)
+        self._size = len(CounterGroup) * GROUP_SIZE
+        self.begun: tuple[int, int] = (-1, -1)  # number and tick of the snapshot begun last
+        self._whole = False
+        self._restart(self.begun)
+
+    def take(self, records: NDArray[np.void]) -> list[Counters]:
+        """The snapshots (events.COUNTER records) that became whole with `records`."""
+        whole: list[Counters] = []
+        edges = np.flatnonzero((np.diff(records["tick"]) != 0) | (np.diff(records["snapshot"]) != 0)) + 1
+        for part in np.split(records, edges) if len(records) else ():
+            key = (int(part["snapshot"][0]), int(part["tick"][0]))
+            if key != self.begun:
+                self._restart(key)
+            known = part[part["index"] < self._size]
+            self._values[known["index"]] = known["value"]
+            self._seen[known["index"]] = True
+            if not self._whole and self._seen[self._wanted].all():
+                self._whole = True
+                whole.append(self._counters())
+        return whole
+
+    def _restart(self, key: tuple[int, int]) -> None:
+        self.begun = key
+        self._values = np.zeros(self._size, np.uint64)
+        self._seen = np.zeros(self._size, np.bool_)
+        self._whole = False
+
+    def _counters(self) -> Counters:
+        snapshot, tick = self.begun
+        single = {member.name.lower(): int(self._group(CounterGroup.GLOBAL)[member]) for member in GlobalCounter}
+        return Counters(
+            tick=tick,
+            snapshot=snapshot,
+            clicks=self._group(CounterGroup.CLICKS),
+            merged=self._group(CounterGroup.MERGED),
+            gated=self._group(CounterGroup.GATED),
+            clicks_lost=self._group(CounterGroup.CLICKS_LOST),
+            clicks_filtered=self._group(CounterGroup.CLICKS_FILTERED),
+            heralds=self._group(CounterGroup.HERALDS),
+            vetoed=self._group(CounterGroup.VETOED),
+            heralds_lost=self._group(CounterGroup.HERALDS_LOST),
+            attempts=single["attempts"],
+            references_doubled=single["references_doubled"],
+            references_missed=single["references_missed"],
+            requests_bad=single["requests_bad"],
+            snapshots_lost=single["snapshots_lost"],
+        )
+
+    def _group(self, group: CounterGroup) -> Values:
+        size = GROUP_SIZE
+        if group in PER_CHANNEL:
+            size = self._identity.channels
+        elif group in PER_PATTERN:
+            size = self._identity.patterns
+        return self._values[counter_index(group) :][:size].copy()

@@ -1,0 +1,144 @@
+"""Register requests and events over one byte pipe: the replies come in the midst of the events, and none is lost."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .decoder import EMPTY, Decoder, Stats, concatenate
+from .encoding import encode_request
+from .errors import BoardTimeout, EndOfStream
+from .events import Batch
+from .transport import Transport
+from .wire import REQUEST, Operation
+
+READ_BYTES = 1 << 18
+SILENCE_S = 0.05  # the board sends a frame without a pause; after so long, half a frame is noise
+PENDING_CLICKS = 1 << 24  # events that nobody fetches: beyond so many clicks (256 MB) the oldest are dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a reply, and how often to ask. Every request may be repeated without harm."""
+
+    reply_s: float = 0.5
+    attempts: int = 4
+
+
+class Link:
+    """Owns a transport. Not thread-safe. `observe` is told of every batch, in order, before anyone can fetch it."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        patience: Patience,
+        clock: Callable[[], float],
+        observe: Callable[[Batch], None],
+    ) -> None:
+        self._transport = transport
+        self._patience = patience
+        self._clock = clock
+        self._observe = observe
+        self._decoder = Decoder()
+        self._pending: deque[Batch] = deque()
+        self._pending_clicks = 0
+        self._replies: list[NDArray[np.void]] = []
+        self._id = 0
+        self._heard = clock()
+        self.clicks_discarded = 0
+
+    @property
+    def stats(self) -> Stats:
+        return self._decoder.stats
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are events to `take`."""
+        return bool(self._pending)
+
+    def exchange(self, operation: Operation, address: int, value: int = 0) -> np.void:
+        """Send a request until it is answered; the reply (events.REPLY). Raises `BoardTimeout`, `EndOfStream`."""
+        asked: set[int] = set()
+        self._replies.clear()
+        for attempt in range(self._patience.attempts):
+            self._id = (self._id + 1) % 256
+            asked.add(self._id)
+            if attempt:
+                self.end_half_request()
+            self._transport.write(encode_request(operation, self._id, address, value))
+            reply = self._await_reply(asked, address)
+            if reply is not None:
+                return reply
+        raise BoardTimeout(
+            f"the board did not answer {self._patience.attempts} requests within {self._patience.reply_s} s each: "
+            "check cable, power and baud rate, and that the gateware is loaded"
+        )
+
+    def end_half_request(self) -> None:
+        """Let the board finish a request of which it has only a part: it takes the zeros for the rest, and drops it."""
+        self._transport.write(bytes(REQUEST.bytes))
+
+    def pump(self, timeout_s: float) -> bool:
+        """Read once. True when events came. Raises `EndOfStream` when nothing can come and nothing is pending."""
+        try:
+            data = self._transport.read(READ_BYTES, timeout_s)
+        except EndOfStream:
+            self._accept(self._decoder.resync())
+            if self._pending:
+                return True
+            raise
+        now = self._clock()
+        if data:
+            self._heard = now
+            return self._accept(self._decoder.feed(data))
+        if self._decoder.incomplete and now - self._heard >= SILENCE_S:
+            return self._accept(self._decoder.resync())
+        return False
+
+    def take(self) -> Batch:
+        """All events that have come since the last call. `replies` is empty: they are for `exchange`."""
+        batch = concatenate(self._pending) if self._pending else EMPTY
+        self._pending.clear()
+        self._pending_clicks = 0
+        return batch
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _await_reply(self, asked: set[int], address: int) -> np.void | None:
+        deadline = self._clock() + self._patience.reply_s
+        while True:
+            for replies in self._replies:
+                mine = replies[np.isin(replies["id"], list(asked)) & (replies["address"] == address)]
+                if len(mine):
+                    reply: np.void = mine[-1]
+                    return reply
+            self._replies.clear()
+            remaining = deadline - self._clock()
+            if remaining <= 0:
+                return None
+            self.pump(remaining)
+
+    def _accept(self, batch: Batch) -> bool:
+        self._observe(batch)
+        if len(batch.replies):
+            self._replies.append(batch.replies)
+        events = Batch(batch.clicks, batch.heralds, batch.counters, batch.losses, EMPTY.replies, batch.gaps)
+        if not any(len(getattr(events, name)) for name in Batch.__slots__):
+            return False
+        self._pending.append(events)
+        self._pending_clicks += len(events.clicks)
+        if self._pending_clicks > PENDING_CLICKS:
+            self._discard()
+        return True
+
+    def _discard(self) -> None:
+        """Drop the oldest clicks that nobody fetched. Heralds, losses and counters are few, and kept."""
+        for position, old in enumerate(self._pending):
+            if self._pending_clicks <= PENDING_CLICKS // 2:
+                break
+            self._pending[position] = Batch(EMPTY.clicks, old.heralds, old.counters, old.losses, old.replies, old.gaps)
+            self._pending_clicks -= len(old.clicks)
+            self.clicks_discarded += len(old.clicks)

@@ -1,0 +1,115 @@
+"""From a `Configuration` to register values: checked whole against the board, then laid out. Pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .configuration import REGISTER_MAX, WINDOW_MAX, Configuration, Gate, Identity, Outcome, Pattern
+from .errors import ConfigurationError
+from .registers import BY_NAME, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One register's value."""
+
+    name: str
+    index: int
+    value: int
+
+
+def check(configuration: Configuration, identity: Identity) -> None:
+    """Raise `ConfigurationError` naming the first value that the board cannot take."""
+    if len(configuration.patterns) > identity.patterns:
+        raise ConfigurationError(
+            f"{len(configuration.patterns)} patterns do not fit: the board has {identity.patterns}"
+        )
+    for number, pattern in enumerate(configuration.patterns):
+        _check_pattern(f"pattern {number}", pattern, identity)
+    if configuration.stream_channels is not None:
+        _check_channels("stream_channels", configuration.stream_channels, identity)
+    _check_range("flush_clocks", configuration.flush_clocks, 1, REGISTER_MAX)
+    for name in ("snapshot_clocks", "attempt_clocks", "reference_timeout"):
+        _check_range(name, getattr(configuration, name), 0, REGISTER_MAX)
+    _check_channels("gates", configuration.gates, identity)
+    if configuration.mode is Mode.GATED:
+        _check_gated(configuration, identity)
+    elif configuration.gates:
+        raise ConfigurationError("gates do nothing in free-running mode: set mode to GATED or leave them out")
+
+
+def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Setting]:
+    """Every register that a configuration decides, in the order of writing; `control` with run=0 is first.
+
+    What the configuration does not name is cleared: patterns, gates, everything of an earlier one.
+    """
+    yield Setting("control", 0, BY_NAME["control"].pack(run=0, mode=configuration.mode))
+    for name in ("flush_clocks", "snapshot_clocks", "attempt_clocks", "reference_timeout"):
+        yield Setting(name, 0, getattr(configuration, name))
+    streamed = configuration.stream_channels
+    yield Setting("stream_channels", 0, _mask(range(identity.channels) if streamed is None else streamed))
+    for channel in range(identity.channels):
+        gate = configuration.gates.get(channel, Gate(0, 0))
+        yield Setting("gate_start", channel, gate.start)
+        yield Setting("gate_stop", channel, gate.stop)
+    unused = (Pattern(frozenset(), 0, Outcome.PHI_PLUS),) * (identity.patterns - len(configuration.patterns))
+    for number, pattern in enumerate((*configuration.patterns, *unused)):
+        channels = {"required": _mask(pattern.required), "forbidden": _mask(pattern.forbidden)}
+        yield Setting("pattern_channels", number, BY_NAME["pattern_channels"].pack(**channels))
+        decision = {"window": pattern.window, "outcome": pattern.outcome}
+        yield Setting("pattern_decision", number, BY_NAME["pattern_decision"].pack(**decision))
+
+
+def _mask(channels: Iterable[int]) -> int:
+    return sum(1 << channel for channel in channels)
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name} = {value} does not fit: it goes from {low} to {high}")
+
+
+def _check_channels(name: str, channels: Iterable[int], identity: Identity) -> None:
+    for channel in sorted(channels):
+        if not 0 <= channel < identity.channels:
+            raise ConfigurationError(
+                f"{name}: channel {channel} does not exist, the board has 0 to {identity.channels - 1}"
+            )
+
+
+def _check_pattern(name: str, pattern: Pattern, identity: Identity) -> None:
+    _check_channels(f"{name}, required", pattern.required, identity)
+    _check_channels(f"{name}, forbidden", pattern.forbidden, identity)
+    _check_range(f"{name}, window", pattern.window, 0, WINDOW_MAX)
+    _check_range(f"{name}, outcome", pattern.outcome, 0, max(Outcome))
+    if both := sorted(pattern.required & pattern.forbidden):
+        raise ConfigurationError(f"{name}: channel {both[0]} is both required and forbidden")
+    if pattern.forbidden and not pattern.required:
+        raise ConfigurationError(f"{name} requires no channel, so it would never fire: name at least one")
+
+
+def _check_gated(configuration: Configuration, identity: Identity) -> None:
+    """An attempt's reference may come at any subtick of its clock, and the attempt ends with a clock."""
+    length = configuration.attempt_clocks * identity.samples
+    latest = length - (identity.samples - 1)
+    if length == 0:
+        raise ConfigurationError("attempt_clocks = 0: gated mode needs the attempt's length in clocks")
+    for channel, gate in sorted(configuration.gates.items()):
+        if not 0 <= gate.start < gate.stop:
+            raise ConfigurationError(
+                f"gate of channel {channel}: start {gate.start} is not in 0 to stop {gate.stop} - 1"
+            )
+        if gate.stop > latest:
+            raise ConfigurationError(
+                f"gate of channel {channel}: stop {gate.stop} is past the attempt, which holds {latest} whole ticks "
+                f"({configuration.attempt_clocks} clocks): raise attempt_clocks or close the gate earlier"
+            )
+        _check_range(f"gate of channel {channel}, stop", gate.stop, 1, REGISTER_MAX)
+    for number, pattern in enumerate(configuration.patterns):
+        without = sorted((pattern.required | pattern.forbidden) - configuration.gates.keys())
+        if without:
+            raise ConfigurationError(f"pattern {number}: channel {without[0]} has no gate, which gated mode needs")
+        if pattern.forbidden and pattern.window > length:
+            raise ConfigurationError(
+                f"pattern {number}, window = {pattern.window} is longer than the attempt of {length} ticks, "
+                "and its forbidden channels are looked at for that long"
+            )

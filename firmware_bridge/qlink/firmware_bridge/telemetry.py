@@ -1,0 +1,170 @@
+"""What should have come from the board, what came, what is lost: "nothing happened" or "I missed it"."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .counters import Counters
+from .decoder import Stats, count_clicks
+from .events import Batch
+from .wire import GROUP_SIZE, MAX_CHANNELS, CounterGroup
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """Of one kind of event, since `Board.start`."""
+
+    expected: int
+    received: int
+    bracketed: int  # lost on the board, which said so
+
+    @property
+    def missing(self) -> int:
+        """Lost without a word from the board: on the link. Negative while what was counted is still on its way."""
+        return self.expected - self.received - self.bracketed
+
+    @property
+    def ratio(self) -> float:
+        """Received of expected, 1.0 when nothing was expected (M9)."""
+        return min(1.0, self.received / self.expected) if self.expected else 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Telemetry:
+    """A board's account of losses.
+
+    Frames and heralds are numbered, so theirs is up to now. Clicks are counted on the board: theirs is up to
+    `clicks_until`, the tick of the newest counter snapshot of which all clicks have come; per channel in the arrays,
+    shape (MAX_CHANNELS,), where `expected == received + lost` unless the link lost frames.
+    """
+
+    frames: Completeness
+    heralds: Completeness
+    clicks: Completeness
+    clicks_until: int
+    clicks_expected: Counts
+    clicks_received: Counts
+    clicks_lost: Counts
+    clicks_discarded: int  # clicks that came but were dropped by the host, because nobody called `Board.events`
+    decoder: Stats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Clicks:
+    """An account of clicks by channel, up to a tick."""
+
+    until: int
+    expected: Counts
+    received: Counts
+    lost: Counts
+
+
+class Ledger:
+    """Keeps a board's account from the batches and snapshots that come. Clicks have to come in the order of ticks."""
+
+    def __init__(self) -> None:
+        self.clicks_discarded = 0
+        self._frames = (0, 0)
+        self.open(None, None)
+
+    def open(self, base: Counters | None, stats: Stats | None) -> None:
+        """Begin a new account: what happened up to the snapshot `base` is not in it."""
+        self._base = base
+        self._until = base.tick if base else 0
+        self._received = np.zeros(MAX_CHANNELS, np.uint64)  # since base, up to _until
+        self._later = np.zeros(MAX_CHANNELS, np.uint64)  # after _until
+        self._snapshot: Counters | None = None
+        self._account = _Clicks(self._until, *np.zeros((3, MAX_CHANNELS), np.int64))
+        self._first_herald = self._last_herald = self._heralds = self._heralds_lost = self._heralds_decided = 0
+        self._frames = (stats.frames, stats.frames_missing) if stats else (0, 0)
+
+    def take(self, batch: Batch, snapshots: Sequence[Counters], begun: int) -> None:
+        """Account for a batch, the snapshots that became whole with it, and the tick of the one begun last."""
+        if len(batch.heralds):
+            self._take_heralds(batch.heralds)
+        if len(batch.losses):
+            groups = batch.losses["source"] // GROUP_SIZE
+            self._heralds_lost += int(batch.losses["count"][groups == CounterGroup.HERALDS_LOST].sum())
+        clicks = batch.clicks
+        for snapshot in snapshots:
+            self._begin(snapshot.tick)
+            early = int(np.searchsorted(clicks["tick"], snapshot.tick, side="right"))
+            self._take_clicks(clicks[:early])
+            self._close(snapshot)
+            clicks = clicks[early:]
+        self._begin(begun)
+        self._take_clicks(clicks)
+
+    def _begin(self, tick: int) -> None:
+        """A snapshot of `tick` has begun to come: clicks up to there belong to its account."""
+        if tick > self._until:
+            self._settle()
+            self._received += self._later
+            self._later[:] = 0
+            self._until = tick
+            self._snapshot = None
+
+    def _close(self, counters: Counters) -> None:
+        """The snapshot is whole."""
+        if counters.tick == self._until:
+            self._snapshot = counters
+
+    def settle(self) -> bool:
+        """Take the newest snapshot for final; whether all its clicks have come or are known to be lost.
+
+        For a board at rest, where nothing of the snapshot is still on its way.
+        """
+        self._settle()
+        account = self._account
+        if self._base is not None and self._snapshot is not None:
+            self._heralds_decided = int((self._snapshot.heralds - self._base.heralds).sum())
+        return bool((account.expected <= account.received + account.lost).all())
+
+    def telemetry(self, stats: Stats) -> Telemetry:
+        account = self._account
+        frames = stats.frames - self._frames[0]
+        sums = (int(array.sum()) for array in (account.expected, account.received, account.lost))
+        expected = self._last_herald - self._first_herald + 1 if self._heralds else 0
+        return Telemetry(
+            frames=Completeness(frames + stats.frames_missing - self._frames[1], frames, 0),
+            heralds=Completeness(
+                max(expected, self._heralds, self._heralds_decided), self._heralds, self._heralds_lost
+            ),
+            clicks=Completeness(*sums),
+            clicks_until=account.until,
+            clicks_expected=account.expected,
+            clicks_received=account.received,
+            clicks_lost=account.lost,
+            clicks_discarded=self.clicks_discarded,
+            decoder=stats,
+        )
+
+    def _take_heralds(self, heralds: NDArray[np.void]) -> None:
+        if not self._heralds:
+            self._first_herald = int(heralds["sequence"][0])
+        self._last_herald = int(heralds["sequence"][-1])
+        self._heralds += len(heralds)
+
+    def _take_clicks(self, clicks: NDArray[np.void]) -> None:
+        if self._base is not None and len(clicks) and int(clicks["tick"][0]) <= self._base.tick:
+            clicks = clicks[clicks["tick"] > self._base.tick]
+        count_clicks(clicks, self._until, self._received, self._later)
+        if self._later.any():
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._snapshot is None or self._base is None:
+            return
+        now, base = self._snapshot, self._base
+        expected = (now.clicks - base.clicks) - (now.clicks_filtered - base.clicks_filtered)
+        self._account = _Clicks(
+            now.tick, _padded(expected), self._received.astype(np.int64), _padded(now.clicks_lost - base.clicks_lost)
+        )
+
+
+def _padded(counts: NDArray[np.uint64]) -> Counts:
+    return np.pad(counts.astype(np.int64), (0, MAX_CHANNELS - len(counts)))
