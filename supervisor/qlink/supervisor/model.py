@@ -8,6 +8,7 @@ from .errors import SettingsError
 
 FOREVER_NS = 2**62  # later than any time that a clock will show
 PRIORITIES = 8
+MAX_TIME_NS = 10**15  # no deadline or lifetime is longer: eleven days
 MAX_MEMORY_SLOTS = 1_000_000
 
 
@@ -68,13 +69,13 @@ class LinkModel:
 
     def __post_init__(self) -> None:
         for state in self.states:
-            if min(state) < 0 or abs(sum(state) - 1) > 1e-9:
+            if not (min(state) >= 0 and abs(sum(state) - 1) <= 1e-9):
                 raise SettingsError(
                     f"Bell-diagonal state {state} is none: its four parts are not negative and add up to 1"
                 )
         if len(self.states) != 4:
             raise SettingsError("states needs four states, one per outcome")
-        if min(*self.t2_s, *self.depolarizing_s) <= 0:
+        if not min(*self.t2_s, *self.depolarizing_s) > 0:
             raise SettingsError("t2_s and depolarizing_s are times above zero; inf means no decay")
         if not 1 <= self.memory_slots <= MAX_MEMORY_SLOTS:
             raise SettingsError(f"memory_slots is {self.memory_slots}; it is 1 to {MAX_MEMORY_SLOTS}")
@@ -119,12 +120,11 @@ class Settings:
     purification: PurificationPolicy = PurificationPolicy()
     min_useful_fidelity: float = 0.5  # a pair below it has EXPIRED
     max_number: int = 100_000  # pairs in one request
-    max_time_ns: int = 3_600_000_000_000
     admission_probability: float = 0.05  # a request less likely to be served in time is refused
     rate_window_s: float = 10.0  # over which the link's rate is observed
     lowest_class_every: int = 16  # so many allocations serve the highest class first, the next one the lowest; 0: never
     remembered_requests: int = 100_000  # ended requests whose keys are still answered as before
 
     def __post_init__(self) -> None:
-        if not 0.25 < self.min_useful_fidelity < 1:
-            raise SettingsError("min_useful_fidelity lies between 0.25 and 1")
+        if not 0.5 <= self.min_useful_fidelity < 1:
+            raise SettingsError(f"min_useful_fidelity is {self.min_useful_fidelity}; it is 0.5 or more, and below 1")
