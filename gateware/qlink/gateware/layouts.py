@@ -1,5 +1,6 @@
 """Hardware shapes of the wire contract's layouts: the same description, bit for bit."""
 
+from amaranth.hdl import Cat
 from amaranth.lib import data
 
 from qlink.firmware_bridge.wire import BODIES, OFFSET_BITS, PAGE_BITS, Kind, Layout
@@ -26,8 +27,8 @@ def record_words(kind: Kind) -> int:
 
 
 def head_word(kind, tick):
-    """Return a record's head word; `kind` may be a channel."""
-    return (tick[:OFFSET_BITS], kind)
+    """Return the head word of a record. `kind` has KIND_BITS, and for a click is its channel."""
+    return Cat(tick[:OFFSET_BITS], kind)
 
 
 def _field_shape(field):

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.wire import KIND_BITS, OFFSET_BITS
 
-from .layouts import WORD_BITS, RecordWord, record_words, stamped
+from .layouts import WORD_BITS, RecordWord, head_word, record_words, stamped
 
 __all__ = ["Merger", "Serialiser"]
 
@@ -32,7 +32,7 @@ class Serialiser(wiring.Component):
         event, record = self.events.payload, self.records.payload
         rest = Signal(words * WORD_BITS)
         left = Signal(range(words + 1))
-        head = Cat(event.tick[:OFFSET_BITS], Const(self._kind, KIND_BITS))
+        head = head_word(Const(self._kind, KIND_BITS), event.tick)
         body = event.as_value()[len(event.tick) :]
 
         m.d.comb += [

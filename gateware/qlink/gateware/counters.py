@@ -1,0 +1,184 @@
+"""64-bit counters of single events, read all at one instant."""
+
+from itertools import pairwise
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, counter_index
+
+__all__ = ["Count", "CounterBank", "counter_indices"]
+
+VALUE_BITS = 64
+HALF = VALUE_BITS // 2
+GROUP = 16  # counters whose increments are selected in one step
+DRAIN_CLOCKS = 8  # until what was taken for adding is in memory
+
+CHANNEL_GROUPS = (
+    CounterGroup.CLICKS,
+    CounterGroup.MERGED,
+    CounterGroup.GATED,
+    CounterGroup.CLICKS_LOST,
+    CounterGroup.CLICKS_FILTERED,
+)
+PATTERN_GROUPS = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST)
+
+Count = data.StructLayout({"index": 16, "value": VALUE_BITS})
+"""One counter of a snapshot; `index` is the wire contract's."""
+
+
+def counter_indices(parameters):
+    """Return the index of every counter that a board of these parameters has, in the order of a snapshot."""
+    channels = [counter_index(g, c) for g in CHANNEL_GROUPS for c in range(parameters.channels)]
+    patterns = [counter_index(g, p) for g in PATTERN_GROUPS for p in range(parameters.patterns)]
+    return sorted(channels + patterns) + [counter_index(CounterGroup.GLOBAL, k) for k in GlobalCounter]
+
+
+class CounterBank(wiring.Component):
+    """Count in small registers, and add these up, one after the other, in a memory of 64-bit words.
+
+    A `take` copies all small registers in one clock, so that a snapshot holds what was counted before the clock of
+    `take` and nothing else. The copies are then added up, and the sums kept in a second memory to be sent while
+    counting goes on.
+    No event is missed at any time, however long `snapshot` stalls.
+
+    Members
+    -------
+    increments : In(number of counters), in the order of `indices`; a 1 counts one event
+    take : In(1), only when not `busy`
+    busy : Out(1), from the clock after `take` until the last counter was taken from `snapshot`
+    snapshot : Out(stream of Count)
+    """
+
+    def __init__(self, indices, start=0):
+        """Count the counters of `indices`, each from `start` on."""
+        self._indices = tuple(indices)
+        self._start = start
+        super().__init__(
+            {
+                "increments": In(len(self._indices)),
+                "take": In(1),
+                "busy": Out(1),
+                "snapshot": Out(stream.Signature(Count)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        count = len(self._indices)
+        shape = data.StructLayout({"position": range(count), "going": 1, "of_copies": 1})
+        turns = [Signal(shape, name=f"turn{clocks}") for clocks in range(5)]  # whose it is, and was `clocks` ago
+        for turn, later in pairwise(turns):
+            m.d.sync += later.eq(turn)
+        one_hot, copying, scanned = Signal(count, init=1), Signal(), Signal()
+        self._go_round(m, turns[0], one_hot, copying, scanned)
+        small, copies = self._accumulate(m, turns[0], one_hot, copying)
+        increment = _select(m, turns, small, copies)
+        kept = self._add_up(m, turns, increment)
+        self._send(m, kept, scanned)
+        return m
+
+    def _go_round(self, m, turn, one_hot, copying, scanned):
+        """Give each counter its turn, for ever. A snapshot lets what is under way end, and makes a round of its own."""
+        pause = Signal(range(DRAIN_CLOCKS))
+        at_end = turn.position == len(self._indices) - 1
+        m.d.sync += scanned.eq(0)
+        with m.If(turn.going):
+            m.d.sync += [turn.position.eq(Mux(at_end, 0, turn.position + 1)), one_hot.eq(one_hot.rotate_left(1))]
+        with m.FSM():
+            with m.State("COUNT"):
+                m.d.sync += turn.going.eq(~self.take)
+                with m.If(self.take):
+                    m.d.sync += [copying.eq(1), pause.eq(DRAIN_CLOCKS - 1)]
+                    m.next = "EMPTY"
+            with m.State("EMPTY"):
+                m.d.sync += [copying.eq(0), turn.position.eq(0), one_hot.eq(1), pause.eq(pause - 1)]
+                with m.If(pause == 0):
+                    m.d.sync += [turn.of_copies.eq(1), turn.going.eq(1)]
+                    m.next = "SCAN"
+            with m.State("SCAN"), m.If(at_end):
+                m.d.sync += [turn.of_copies.eq(0), turn.going.eq(0), pause.eq(DRAIN_CLOCKS - 1)]
+                m.next = "STORE"
+            with m.State("STORE"):
+                m.d.sync += pause.eq(pause - 1)
+                with m.If(pause == 0):
+                    m.d.sync += scanned.eq(1)
+                    m.next = "COUNT"
+
+    def _accumulate(self, m, turn, one_hot, copying):
+        count = len(self._indices)
+        most = 2 * count + 3 * DRAIN_CLOCKS  # clocks between two turns, a snapshot in between
+        increments = Signal(count)
+        draining = turn.going & ~turn.of_copies
+        small = [Signal(range(most + 1), name=f"small{n}") for n in range(count)]
+        copies = [Signal(range(most + 1), name=f"copy{n}") for n in range(count)]
+        m.d.sync += increments.eq(self.increments)
+        for n in range(count):
+            with m.If(copying | (draining & one_hot[n])):
+                m.d.sync += small[n].eq(increments[n])
+            with m.Else():
+                m.d.sync += small[n].eq(small[n] + increments[n])
+            with m.If(copying):
+                m.d.sync += copies[n].eq(small[n])
+        return small, copies
+
+    def _add_up(self, m, turns, increment):
+        """Add, the lower half a clock before the upper one. Returns the memory that holds a snapshot."""
+        count = len(self._indices)
+        m.submodules.totals = totals = memory.Memory(shape=VALUE_BITS, depth=count, init=[self._start] * count)
+        m.submodules.kept = kept = memory.Memory(shape=VALUE_BITS, depth=count, init=[])
+        read, write, keep = totals.read_port(), totals.write_port(), kept.write_port()
+        low, high, total = Signal(HALF + 1), Signal(HALF), Signal(VALUE_BITS)
+        m.d.sync += [
+            low.eq(read.data[:HALF] + increment),
+            high.eq(read.data[HALF:]),
+            total.eq(Cat(low[:HALF], (high + low[HALF])[:HALF])),
+        ]
+        m.d.comb += [
+            read.addr.eq(turns[1].position),
+            Cat(write.addr, keep.addr).eq(turns[4].position.replicate(2)),
+            Cat(write.data, keep.data).eq(total.replicate(2)),
+            write.en.eq(turns[4].going),
+            keep.en.eq(turns[4].going & turns[4].of_copies),
+        ]
+        return kept
+
+    def _send(self, m, kept, scanned):
+        position = Signal(range(len(self._indices)))
+        read = kept.read_port()
+        names = Array(self._indices)
+        m.d.comb += [read.addr.eq(position), self.snapshot.payload.value.eq(read.data)]
+        with m.If(self.take):
+            m.d.sync += self.busy.eq(1)
+        with m.FSM():
+            with m.State("IDLE"), m.If(scanned):
+                m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.sync += self.snapshot.payload.index.eq(names[position])
+                m.next = "SEND"
+            with m.State("SEND"):
+                m.d.comb += self.snapshot.valid.eq(1)
+                with m.If(self.snapshot.ready):
+                    with m.If(position == len(self._indices) - 1):
+                        m.d.sync += [position.eq(0), self.busy.eq(0)]
+                        m.next = "IDLE"
+                    with m.Else():
+                        m.d.sync += position.eq(position + 1)
+                        m.next = "FETCH"
+
+
+def _select(m, turns, small, copies):
+    """Return the small counter, or copy, whose turn it was two clocks ago. Selected in two steps, for short paths."""
+    first, then = turns[0], turns[1]
+    width = GROUP.bit_length() - 1
+    groups = range(0, len(small), GROUP)
+    chosen = {}
+    for name, values in (("small", small), ("copy", copies)):
+        parts = [Signal.like(values[0], name=f"{name}_part{g}") for g in groups]
+        for part, start in zip(parts, groups, strict=True):
+            m.d.sync += part.eq(Array(values[start : start + GROUP])[first.position[:width]])
+        chosen[name] = Array(parts)[then.position[width:]]
+    selected = Signal.like(small[0], name="selected")
+    m.d.sync += selected.eq(Mux(then.of_copies, chosen["copy"], chosen["small"]))
+    return selected

@@ -1,0 +1,94 @@
+"""The whole timing engine: from sampled pins to heralds and to the host."""
+
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+from amaranth.hdl import Module, Mux
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .detection import Detection
+from .reporting import Reporting
+
+__all__ = ["TimingEngine", "source_hash"]
+
+SOURCES = ("qlink.gateware", "qlink.firmware_bridge.wire", "qlink.firmware_bridge.registers")
+
+
+class TimingEngine(wiring.Component):
+    """Time clicks, find heralds, and tell the host.
+
+    A level on `samples` is that of the pin at one subtick, synchronised to the clock.
+
+    Members
+    -------
+    samples : In(channels * samples), bit `c * samples + s` is channel `c` at subtick `s`, 0 the oldest
+    reference : In(samples), the same for the reference
+    heralds : Out(4), one pin per outcome, high for one clock
+    skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`. For the twin
+        only: 0 on a board
+    idle : Out(1), if no input changes, nothing will happen for `deadline` clocks
+    deadline : Out(32), saturates
+    upstream : Out(stream of 8), bytes to the host
+    downstream : In(stream of 8), bytes from the host
+    """
+
+    def __init__(self, parameters, build=None, counters_start=0):
+        """`build` is by default the hash of the gateware's source. Counters begin at `counters_start`."""
+        self.parameters = parameters
+        self._build = source_hash() if build is None else build
+        self._counters_start = counters_start
+        super().__init__(
+            {
+                "samples": In(parameters.channels * parameters.samples),
+                "reference": In(parameters.samples),
+                "heralds": Out(4),
+                "skip": In(32),
+                "idle": Out(1),
+                "deadline": Out(32),
+                "upstream": Out(stream.Signature(8)),
+                "downstream": In(stream.Signature(8)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.detection = front = Detection(self.parameters)
+        m.submodules.reporting = back = Reporting(self.parameters, self._build, self._counters_start)
+        connect(m, front.heralds, back.heralds)
+        connect(m, back.upstream, flipped(self.upstream))
+        connect(m, flipped(self.downstream), back.downstream)
+        m.d.comb += [
+            front.samples.eq(self.samples),
+            front.reference.eq(self.reference),
+            front.settings.eq(back.settings),
+            front.skip.eq(self.skip),
+            back.clock.eq(front.clock),
+            back.clicks.eq(front.clicks),
+            back.counts.eq(front.counts),
+            back.heralds_lost.eq(front.heralds_lost),
+            back.skip.eq(self.skip),
+            self.heralds.eq(front.pins),
+            self.idle.eq(front.idle & back.idle),
+            self.deadline.eq(Mux(front.deadline < back.deadline, front.deadline, back.deadline)),
+        ]
+        return m
+
+
+def source_hash():
+    """Return 32 bits of the SHA-256 of the files that the gateware is made from, by name and content."""
+    digest = sha256()
+    for path in sorted(_source_files()):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return int.from_bytes(digest.digest()[:4], "little")
+
+
+def _source_files():
+    for name in SOURCES:
+        spec = find_spec(name)
+        if spec.submodule_search_locations is None:
+            yield Path(spec.origin)
+        else:
+            yield from Path(spec.submodule_search_locations[0]).glob("*.py")

@@ -1,0 +1,113 @@
+"""Loss brackets: how many events of each source were lost between which two ticks."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from qlink.firmware_bridge.wire import Kind
+
+from .layouts import stamped
+from .parameters import TICK_BITS
+
+__all__ = ["LossMeter"]
+
+COUNT_BITS = 48
+CLOSED = 32  # brackets that may wait
+
+
+class LossMeter(wiring.Component):
+    """Bracket what is lost, each source for itself.
+
+    A source's bracket is opened by its first loss, and closed when `may_close` and its turn has come: sources take
+    turns while there is any open one. An event lost in the clock in which its source closes opens the next bracket.
+
+    Members
+    -------
+    lost : In(number of sources), an event of this source was lost
+    clock : In, clock number of the events in `lost`
+    subs : In, their subticks
+    may_close : In(number of sources)
+    visit : In(1), let sources take turns though none is open
+    closing : Out(number of sources), whose turn it is and may close, open or not; at most one
+    closed : Out(1), a bracket closes; high for one clock, that of its `closing`
+    brackets : Out(stream of a loss), four clocks later at the soonest
+    pending : Out(1), a closed bracket has not been taken yet; from the clock after `closed`
+    idle : Out(1), nothing is open or waiting
+    """
+
+    def __init__(self, parameters, sources):
+        self._parameters = parameters
+        self._sources = tuple(sources)
+        count = len(self._sources)
+        super().__init__(
+            {
+                "lost": In(count),
+                "clock": In(parameters.clock_bits),
+                "subs": In(data.ArrayLayout(parameters.sub_bits, count)),
+                "may_close": In(count),
+                "visit": In(1),
+                "closing": Out(count),
+                "closed": Out(1),
+                "brackets": Out(stream.Signature(stamped(Kind.LOSS))),
+                "pending": Out(1),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bracket = self.brackets.payload
+        m.submodules.queue = queue = SyncFIFOBuffered(width=bracket.shape().size, depth=CLOSED + 1)
+        meters = [self._meter(m, n) for n in range(len(self._sources))]
+        losses = [
+            Cat(meter.end, meter.begin, meter.count, Const(s, 16))
+            for meter, s in zip(meters, self._sources, strict=True)
+        ]
+        is_open = Cat(meter.open for meter in meters)
+        turn = Signal(len(meters), init=1)
+        room = Signal()
+        taken = Signal(bracket.shape())
+        taking = Signal()
+
+        m.d.comb += [
+            self.closing.eq(Mux(room, turn & self.may_close, 0)),
+            self.closed.eq((self.closing & is_open).any()),
+            queue.w_data.eq(taken),
+            queue.w_en.eq(taking),
+            self.brackets.valid.eq(queue.r_rdy),
+            bracket.eq(queue.r_data),
+            queue.r_en.eq(self.brackets.ready),
+            self.pending.eq(taking | (queue.level != 0)),
+            self.idle.eq(~is_open.any() & ~self.pending & turn[0] & ~self.visit),
+        ]
+        m.d.sync += [
+            room.eq(queue.w_level < CLOSED - 4),
+            taking.eq(self.closed),
+            taken.eq(_any(Mux(closing, loss, 0) for closing, loss in zip(self.closing, losses, strict=True))),
+        ]
+        with m.If(is_open.any() | self.visit | ~turn[0]):  # comes to rest at the first, whenever it starts again
+            m.d.sync += turn.eq(turn.rotate_left(1))
+        return m
+
+    def _meter(self, m, n):
+        shape = data.StructLayout({"open": 1, "begin": TICK_BITS, "end": TICK_BITS, "count": COUNT_BITS})
+        meter = Signal(shape, name=f"meter{n}")
+        tick = Cat(self.subs[n], self.clock)
+        with m.If(self.closing[n]):
+            m.d.sync += [meter.open.eq(self.lost[n]), meter.count.eq(self.lost[n])]
+        with m.Elif(self.lost[n]):
+            m.d.sync += [meter.open.eq(1), meter.count.eq(meter.count + 1)]
+        with m.If(self.lost[n]):
+            m.d.sync += meter.end.eq(tick)
+        with m.If(self.closing[n] | ~meter.open):
+            m.d.sync += meter.begin.eq(tick)
+        return meter
+
+
+def _any(values):
+    """Return the bitwise or."""
+    result = 0
+    for value in values:
+        result = result | value
+    return result

@@ -1,0 +1,229 @@
+"""The registers of a board, built from the register map."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, Access, Register, Repeat, Width
+from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, Kind, Operation, Status
+
+from .interface import Settings
+from .layouts import shape_of
+
+__all__ = ["Access", "Command", "RegisterFile", "identity"]
+
+GROUP = 8  # registers whose values are put together in one step
+
+Command = data.StructLayout({"operation": 8, "id": 8, "address": 16, "value": 32})
+"""A request whose CRC was right."""
+
+Reply = shape_of(BODIES[Kind.REPLY])
+
+RESTARTING = (
+    "control",
+    "attempt_clocks",
+    "reference_timeout",
+    "gate_start",
+    "gate_stop",
+    "pattern_channels",
+    "pattern_decision",
+)
+"""Registers that the front end works by."""
+
+
+def identity(parameters, build):
+    """Return the values of the registers that say what this board is. `build` is the hash of its source."""
+    return {
+        "magic": MAGIC,
+        "contract_version": CONTRACT_VERSION,
+        "board": int.from_bytes(parameters.board.encode("ascii"), "little"),
+        "geometry": parameters.channels | parameters.patterns << 8 | parameters.samples << 16,
+        "tick_fs": parameters.tick_fs,
+        "clock_hz": parameters.clock_hz,
+        "herald_latency": parameters.herald_latency,
+        "build": build,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One register at one address."""
+
+    register: Register
+    address: int
+    mask: int
+    value: Signal
+    written: Signal  # high for one clock, in which `value` is new already
+
+
+class RegisterFile(wiring.Component):
+    """Answer requests out of the register map, and hold what is written.
+
+    One request takes six clocks. Registers of channels and patterns that the board has not do not exist.
+
+    Members
+    -------
+    commands : In(stream of Command)
+    replies : Out(stream of the body of a reply)
+    settings : Out(Settings), what the front end works by
+    stream_channels : Out(channels)
+    flush_clocks, snapshot_clocks : Out(32)
+    flush, snapshot : Out(1), commanded; high for one clock
+    retimed : Out(1), `snapshot_clocks` was written; high for one clock
+    idle : Out(1), no request is under way
+    """
+
+    def __init__(self, parameters, build):
+        self._parameters = parameters
+        self._identity = identity(parameters, build)
+        super().__init__(
+            {
+                "commands": In(stream.Signature(Command)),
+                "replies": Out(stream.Signature(Reply)),
+                "settings": Out(Settings(parameters)),
+                "stream_channels": Out(parameters.channels),
+                "flush_clocks": Out(32),
+                "snapshot_clocks": Out(32),
+                "flush": Out(1),
+                "snapshot": Out(1),
+                "retimed": Out(1),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cells = [cell for register in REGISTERS for cell in self._cells(register)]
+        self._answer(m, cells)
+        self._connect(m, cells)
+        return m
+
+    def _cells(self, register):
+        counts = {Repeat.ONCE: 1, Repeat.CHANNEL: self._parameters.channels, Repeat.PATTERN: self._parameters.patterns}
+        init = self._identity[register.name] if register.access is Access.READ else register.reset
+        for n, address in enumerate(register.addresses[: counts[register.repeat]]):
+            name = f"{register.name}{n}" if register.repeat is not Repeat.ONCE else register.name
+            value = Signal(32, init=init, name=name)
+            yield _Cell(register, address, self._mask(register), value, Signal(name=f"{name}_written"))
+
+    def _mask(self, register):
+        widths = {Width.CHANNELS: self._parameters.channels}
+        return sum((1 << widths.get(f.width, f.width)) - 1 << f.low for f in register.fields)
+
+    def _answer(self, m, cells):
+        """Decode the address, then look up in two steps, then write: each a clock of its own, for short paths."""
+        command, reply = self.commands.payload, self.replies.payload
+        hits = Signal(len(cells))
+        found, read_only, excess = Signal(), Signal(), Signal()
+        partial = [Signal(32, name=f"partial{n}") for n in range(0, len(cells), GROUP)]
+        looked_up = Signal(32)
+        write = Signal()
+        status = self._status(command.operation, found, read_only, excess)
+
+        for hit, cell in zip(hits, cells, strict=True):
+            m.d.sync += hit.eq(command.address == cell.address)
+        for n, part in enumerate(partial):
+            group = range(n * GROUP, min((n + 1) * GROUP, len(cells)))
+            m.d.sync += part.eq(_any(Mux(hits[k], cells[k].value, 0) for k in group))
+        m.d.sync += [
+            found.eq(hits.any()),
+            read_only.eq(
+                _any(hit for hit, cell in zip(hits, cells, strict=True) if cell.register.access is Access.READ)
+            ),
+            excess.eq(self._excess(m, command.value, hits, cells)),
+            looked_up.eq(_any(partial)),
+        ]
+        reading = command.operation == Operation.READ
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.idle.eq(~self.commands.valid)
+                with m.If(self.commands.valid):
+                    m.next = "DECODE"
+            with m.State("DECODE"):
+                m.next = "COLLECT"
+            with m.State("COLLECT"):
+                m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.d.sync += [
+                    reply.id.eq(command.id),
+                    reply.address.eq(command.address),
+                    reply.status.eq(status),
+                    write.eq((status == Status.OK) & ~reading),
+                ]
+                m.next = "ACT"
+            with m.State("ACT"):
+                m.d.comb += self.commands.ready.eq(1)
+                m.d.sync += [
+                    reply.value.eq(Mux(reading & (reply.status == Status.OK), looked_up, command.value)),
+                    self.replies.valid.eq(1),
+                    write.eq(0),
+                ]
+                m.next = "REPLY"
+            with m.State("REPLY"), m.If(self.replies.ready):
+                m.d.sync += self.replies.valid.eq(0)
+                m.next = "IDLE"
+
+        for hit, cell in zip(hits, cells, strict=True):
+            m.d.sync += cell.written.eq(0)
+            if cell.register.access is Access.WRITE:
+                with m.If(hit & write):
+                    m.d.sync += [cell.value.eq(command.value & cell.mask), cell.written.eq(1)]
+            elif cell.register.access is Access.STROBE:
+                m.d.sync += cell.value.eq(Mux(hit & write, command.value & cell.mask, 0))
+
+    def _status(self, operation, found, read_only, excess):
+        writing = operation == Operation.WRITE
+        known = writing | (operation == Operation.READ)
+        refusal = Mux(excess, Status.DOES_NOT_FIT, Status.OK)
+        refusal = Mux(writing, Mux(read_only, Status.READ_ONLY, refusal), Status.OK)
+        refusal = Mux(found, refusal, Status.NO_SUCH_REGISTER)
+        return Mux(known, refusal, Status.NO_SUCH_OPERATION)
+
+    def _excess(self, m, value, hits, cells):
+        """Whether `value` has bits that the register has not; one comparison for each width that there is."""
+        result = 0
+        for mask in sorted({cell.mask for cell in cells}):
+            beyond = Signal(name=f"beyond_{mask:08x}")
+            m.d.sync += beyond.eq((value & ~mask & 0xFFFFFFFF).any())
+            result = result | (beyond & _any(h for h, cell in zip(hits, cells, strict=True) if cell.mask == mask))
+        return result
+
+    def _connect(self, m, cells):
+        by_name = {name: [cell for cell in cells if cell.register.name == name] for name in BY_NAME}
+        settings = self.settings
+        restart = _any(cell.written for name in RESTARTING for cell in by_name[name])
+        (control,), (command,) = by_name["control"], by_name["command"]
+        m.d.comb += [
+            settings.restart.eq(restart),
+            Cat(settings.run, settings.mode).eq(control.value),
+            Cat(self.snapshot, self.flush).eq(command.value),
+            self.stream_channels.eq(by_name["stream_channels"][0].value),
+            self.flush_clocks.eq(by_name["flush_clocks"][0].value),
+            self.snapshot_clocks.eq(by_name["snapshot_clocks"][0].value),
+            self.retimed.eq(by_name["snapshot_clocks"][0].written),
+            settings.attempt_clocks.eq(by_name["attempt_clocks"][0].value),
+            settings.reference_timeout.eq(by_name["reference_timeout"][0].value),
+        ]
+        for c in range(self._parameters.channels):
+            m.d.comb += [
+                settings.gate_start[c].eq(by_name["gate_start"][c].value),
+                settings.gate_stop[c].eq(by_name["gate_stop"][c].value),
+            ]
+        for p in range(self._parameters.patterns):
+            channels, decision = by_name["pattern_channels"][p].value, by_name["pattern_decision"][p].value
+            m.d.comb += [
+                settings.required[p].eq(channels),
+                settings.forbidden[p].eq(channels[16:]),
+                settings.window[p].eq(decision),
+                settings.outcome[p].eq(decision[16:]),
+            ]
+
+
+def _any(values):
+    """Return the bitwise or."""
+    result = 0
+    for value in values:
+        result = result | value
+    return result

@@ -1,0 +1,218 @@
+"""The back end: from what happened to bytes for the host, and from the host's bytes to settings."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, Kind, counter_index
+
+from .clicks import ClickRecorder
+from .counters import CounterBank, counter_indices
+from .framer import Framer
+from .interface import ClickSlot, Counts, Herald, Settings
+from .losses import LossMeter
+from .parameters import TICK_BITS
+from .record_queue import RecordQueue
+from .records import Merger, Serialiser
+from .register_file import RegisterFile
+from .requests import RequestParser
+from .timer import Timer
+
+__all__ = ["Reporting"]
+
+SNAPSHOTS_LOST = counter_index(CounterGroup.GLOBAL, GlobalCounter.SNAPSHOTS_LOST)
+
+
+class Reporting(wiring.Component):
+    """Tell the host what happens, or how much of it could not be told.
+
+    `clock`, `clicks`, `counts` and `heralds_lost` belong together, as in `Detection`. A snapshot holds what was counted
+    in the clocks before its tick.
+
+    Members
+    -------
+    clock, clicks, counts, heralds, heralds_lost : as in `Detection`
+    settings : Out(Settings)
+    skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`
+    idle : Out(1), if nothing comes in, nothing will happen for `deadline` clocks
+    deadline : Out(32)
+    upstream : Out(stream of 8), bytes to the host
+    downstream : In(stream of 8), bytes from the host
+    """
+
+    def __init__(self, parameters, build, counters_start=0):
+        """`build` is what the identity says of the source; counters begin at `counters_start`."""
+        self._parameters = parameters
+        self._build = build
+        self._counters_start = counters_start
+        super().__init__(
+            {
+                "clock": In(parameters.clock_bits),
+                "clicks": In(data.ArrayLayout(ClickSlot(parameters), parameters.channels)),
+                "counts": In(Counts(parameters)),
+                "heralds": In(stream.Signature(Herald)),
+                "heralds_lost": In(parameters.patterns),
+                "settings": Out(Settings(parameters)),
+                "skip": In(32),
+                "idle": Out(1),
+                "deadline": Out(32),
+                "upstream": Out(stream.Signature(8)),
+                "downstream": In(stream.Signature(8)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        p = self._parameters
+        m.submodules.parser = parser = RequestParser()
+        m.submodules.registers = registers = RegisterFile(p, self._build)
+        m.submodules.recorder = recorder = ClickRecorder(p)
+        m.submodules.queue = queue = RecordQueue(p.record_depth)
+        m.submodules.counters = counters = CounterBank(counter_indices(p), self._counters_start)
+        m.submodules.framer = framer = Framer(p)
+        m.submodules.timer = timer = Timer()
+        m.submodules.losses = losses = LossMeter(p, self._event_sources())
+        m.submodules.merger = merger = Merger(5)
+        serialisers = {kind: Serialiser(kind) for kind in Kind}
+        for kind, serialiser in serialisers.items():
+            m.submodules[f"{kind.name.lower()}_records"] = serialiser
+
+        connect(m, flipped(self.downstream), parser.bytes)
+        connect(m, parser.commands, registers.commands)
+        connect(m, recorder.records, queue.i)
+        ranked = [*(serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.COUNTER)), queue.o]
+        for source, records in zip(merger.sources, ranked, strict=True):
+            connect(m, records, source)
+        connect(m, merger.records, framer.records)
+        connect(m, framer.bytes, flipped(self.upstream))
+
+        clock, counts = self._take_in(m, recorder, losses, registers)
+        due = self._time_snapshots(m, timer, registers)
+        self._snap(m, due, clock, counters, losses, serialisers[Kind.COUNTER])
+        self._reply(m, clock, registers, serialisers[Kind.REPLY])
+        self._pass_heralds(m, losses, serialisers[Kind.HERALD], serialisers[Kind.LOSS])
+        self._count(m, counts, recorder, losses, parser, counters)
+
+        m.d.comb += [
+            self.settings.eq(registers.settings),
+            framer.flush_clocks.eq(registers.flush_clocks),
+            framer.flush.eq(registers.flush),
+            framer.skip.eq(self.skip),
+            self.deadline.eq(_least(framer.deadline, timer.spare | (registers.snapshot_clocks == 0).replicate(32))),
+        ]
+        quiet = [framer.idle, merger.idle, queue.idle, recorder.idle, losses.idle, registers.idle, parser.idle]
+        quiet += [~self.heralds.valid, ~counters.busy, ~due, ~timer.start, ~counts.as_value().any(), ~losses.lost.any()]
+        m.d.comb += self.idle.eq(Cat(quiet).all() & ~Cat(slot.valid for slot in recorder.clicks).any())
+        return m
+
+    def _event_sources(self):
+        patterns = range(self._parameters.patterns)
+        return [*(counter_index(CounterGroup.HERALDS_LOST, p) for p in patterns), SNAPSHOTS_LOST]
+
+    def _take_in(self, m, recorder, losses, registers):
+        """Register what comes in, all by the same clock. A skipped clock passes here as it does in front."""
+        p = self._parameters
+        clock, counts = Signal(p.clock_bits), Signal(Counts(p))
+        clicks, heralds_lost = Signal.like(self.clicks), Signal(p.patterns)
+        m.d.sync += [
+            clock.eq(self.clock + self.skip),
+            counts.eq(self.counts),
+            clicks.eq(self.clicks),
+            heralds_lost.eq(self.heralds_lost),
+        ]
+        m.d.comb += [
+            recorder.clock.eq(clock),
+            recorder.clicks.eq(clicks),
+            recorder.streamed.eq(registers.stream_channels),
+            losses.clock.eq(clock),
+            losses.lost[: p.patterns].eq(heralds_lost),
+        ]
+        return clock, counts
+
+    def _time_snapshots(self, m, timer, registers):
+        """Return whether a snapshot is due: every `snapshot_clocks` exactly, or on command."""
+        wanted = Signal()
+        restart = Signal()
+        m.d.sync += [wanted.eq(registers.snapshot_clocks != 0), restart.eq(registers.retimed)]
+        due = Signal()
+        m.d.comb += [
+            timer.clocks.eq(registers.snapshot_clocks),
+            timer.skip.eq(self.skip),
+            timer.start.eq(restart | (wanted & timer.fired)),
+            due.eq(registers.snapshot | (wanted & timer.fired & ~restart)),
+        ]
+        return due
+
+    def _snap(self, m, due, clock, counters, losses, serialiser):
+        """Take a snapshot, unless the one before is still on its way: then it is lost."""
+        tick, number, next_number = Signal(TICK_BITS), Signal(16), Signal(16)
+        lost = losses.lost[-1]
+        m.d.comb += [
+            counters.take.eq(due & ~counters.busy),
+            lost.eq(due & counters.busy),
+            losses.may_close[-1].eq(~counters.busy),
+        ]
+        with m.If(due):
+            m.d.sync += next_number.eq(next_number + 1)
+        with m.If(counters.take):
+            m.d.sync += [tick.eq(Cat(Const(0, self._parameters.sub_bits), clock)), number.eq(next_number)]
+        event = serialiser.events.payload
+        m.d.comb += [
+            event.tick.eq(tick),
+            event.snapshot.eq(number),
+            event.index.eq(counters.snapshot.payload.index),
+            event.value.eq(counters.snapshot.payload.value),
+            serialiser.events.valid.eq(counters.snapshot.valid),
+            counters.snapshot.ready.eq(serialiser.events.ready),
+        ]
+
+    def _reply(self, m, clock, registers, serialiser):
+        m.d.comb += [
+            serialiser.events.payload.eq(Cat(Const(0, self._parameters.sub_bits), clock, registers.replies.payload)),
+            serialiser.events.valid.eq(registers.replies.valid),
+            registers.replies.ready.eq(serialiser.events.ready),
+        ]
+
+    def _pass_heralds(self, m, losses, heralds, brackets):
+        """Let heralds and the brackets of lost ones keep their order.
+
+        A bracket is closed when all heralds before it have gone; those after it wait until it has.
+        """
+        patterns = self._parameters.patterns
+        gone = Signal()
+        held = losses.pending | ~brackets.events.ready
+        m.d.comb += [
+            gone.eq(~self.heralds.valid & heralds.events.ready),
+            losses.may_close[:patterns].eq(gone.replicate(patterns)),
+            heralds.events.payload.eq(self.heralds.payload),
+            heralds.events.valid.eq(self.heralds.valid & ~held),
+            self.heralds.ready.eq(heralds.events.ready & ~held),
+        ]
+        connect(m, losses.brackets, brackets.events)
+
+    def _count(self, m, counts, recorder, losses, parser, counters):
+        """Lay what is to be counted in the order of `counter_indices`."""
+        p = self._parameters
+        globals_ = {
+            GlobalCounter.ATTEMPTS: counts.attempts,
+            GlobalCounter.REFERENCES_DOUBLED: counts.references_doubled,
+            GlobalCounter.REFERENCES_MISSED: counts.references_missed,
+            GlobalCounter.REQUESTS_BAD: parser.bad,
+            GlobalCounter.SNAPSHOTS_LOST: losses.lost[-1],
+        }
+        groups = {
+            CounterGroup.CLICKS: counts.clicks,
+            CounterGroup.MERGED: counts.merged,
+            CounterGroup.GATED: counts.gated,
+            CounterGroup.CLICKS_LOST: recorder.lost,
+            CounterGroup.CLICKS_FILTERED: recorder.filtered,
+            CounterGroup.HERALDS: counts.heralds,
+            CounterGroup.VETOED: counts.vetoed,
+            CounterGroup.HERALDS_LOST: losses.lost[: p.patterns],
+            CounterGroup.GLOBAL: Cat(globals_[k] for k in GlobalCounter),
+        }
+        m.d.comb += counters.increments.eq(Cat(groups[g] for g in CounterGroup))
+
+
+def _least(a, b):
+    return Mux(a < b, a, b)

@@ -1,0 +1,109 @@
+"""The way out: frames from memory to bytes, with header, sequence number and CRC."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import crc, data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from qlink.firmware_bridge.wire import FRAME_SYNC, HEADER, MAX_FRAME_WORDS, PAGE_BITS, SYNC_BYTES, Coding
+
+from .layouts import WORD_BITS, shape_of
+
+__all__ = ["FrameSender", "FrameTag"]
+
+WORD_BYTES = WORD_BITS // 8
+
+FrameTag = data.StructLayout({"words": range(MAX_FRAME_WORDS + 1), "page": PAGE_BITS})
+"""What is known of a closed frame, besides its payload."""
+
+
+class FrameSender(wiring.Component):
+    """Send closed frames, a byte a clock but for one clock after every word.
+
+    The payload is read word by word from a memory that runs in a circle: `word` is that at `address`, one clock later.
+
+    Members
+    -------
+    frames : In(stream of FrameTag)
+    address : Out, where the next payload word lies
+    word : In(32)
+    taken : Out(1), the word at `address` is no longer needed
+    bytes : Out(stream of 8)
+    idle : Out(1), no frame is under way or waiting
+    """
+
+    def __init__(self, depth):
+        self._depth = depth
+        super().__init__(
+            {
+                "frames": In(stream.Signature(FrameTag)),
+                "address": Out(range(depth)),
+                "word": In(WORD_BITS),
+                "taken": Out(1),
+                "bytes": Out(stream.Signature(8)),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.crc = checksum = crc.catalog.CRC32_ISO_HDLC(8).create()
+        header = Signal(shape_of(HEADER))
+        header_left = Signal(range(HEADER.bytes // WORD_BYTES + 1))
+        words_left = Signal(range(MAX_FRAME_WORDS + 1))
+        sequence = Signal(32)
+        shift = Signal(WORD_BITS)
+        uncovered = Signal(WORD_BYTES)  # which of the word's bytes the CRC leaves out
+        left = Signal(WORD_BYTES)  # one bit for each byte not yet sent
+        fresh = Signal()
+        tag = self.frames.payload
+
+        m.d.comb += [
+            self.bytes.payload.eq(shift),
+            self.bytes.valid.eq(left[0]),
+            checksum.data.eq(shift),
+            checksum.start.eq(fresh),
+            checksum.valid.eq(left[0] & self.bytes.ready & ~uncovered[0]),
+        ]
+        with m.If(left[0] & self.bytes.ready):
+            m.d.sync += [shift.eq(shift >> 8), left.eq(left >> 1), uncovered.eq(uncovered >> 1)]
+        m.d.sync += fresh.eq(0)
+
+        def load(word, leave_out):
+            return [shift.eq(word), left.eq(-1), uncovered.eq(leave_out)]
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += [self.frames.ready.eq(1), self.idle.eq(~self.frames.valid & ~left[0])]
+                m.d.sync += [
+                    header.sync.eq(FRAME_SYNC),
+                    header.words.eq(tag.words),
+                    header.sequence.eq(sequence),
+                    header.page.eq(tag.page),
+                    header.epoch.eq(0),
+                    header.coding.eq(Coding.PLAIN),
+                    header_left.eq(HEADER.bytes // WORD_BYTES),
+                    words_left.eq(tag.words),
+                    fresh.eq(1),
+                ]
+                with m.If(self.frames.valid):
+                    m.d.sync += sequence.eq(sequence + 1)
+                    m.next = "SYNC"
+            with m.State("SYNC"), m.If(~left[0]):
+                m.d.sync += load(header.as_value()[:WORD_BITS], 2**SYNC_BYTES - 1)
+                m.d.sync += [header.eq(header.as_value() >> WORD_BITS), header_left.eq(header_left - 1)]
+                m.next = "HEADER"
+            with m.State("HEADER"), m.If(~left[0]):
+                m.d.sync += load(header.as_value()[:WORD_BITS], 0)
+                m.d.sync += [header.eq(header.as_value() >> WORD_BITS), header_left.eq(header_left - 1)]
+                with m.If(header_left == 1):
+                    m.next = "PAYLOAD"
+            with m.State("PAYLOAD"), m.If(~left[0]):
+                m.d.comb += self.taken.eq(1)
+                m.d.sync += load(self.word, 0)
+                m.d.sync += [self.address.eq(self.address + 1), words_left.eq(words_left - 1)]
+                with m.If(words_left == 1):
+                    m.next = "CRC"
+            with m.State("CRC"), m.If(~left[0]):
+                m.d.sync += load(checksum.crc, 2**WORD_BYTES - 1)
+                m.next = "IDLE"
+        return m
