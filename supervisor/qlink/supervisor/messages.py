@@ -40,17 +40,23 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag="heartbeat"):
     time_ns: int
 
 
-class SloReport(msgspec.Struct, frozen=True, array_like=True, tag="slo"):
+class Standing(msgspec.Struct, frozen=True, array_like=True):
     """How one objective stands."""
 
-    time_ns: int
-    id: str  # M1 to M10, see docs/slo.md
+    id: str  # M1 to M10, see docs/messages.md
     name: str
-    value: float  # share of good events over the budget's period
-    objective: float
+    objective: float  # share of good events that is promised
+    value: float | None  # share over the budget's period; None: nothing was measured
     budget_left: float  # share of the error budget; below 0: overdrawn
     burn_rate: float  # over the last hour
     alert: str  # "", "ticket" or "page"
+
+
+class SloReport(msgspec.Struct, frozen=True, array_like=True, tag="slo"):
+    """How the objectives stand. Its number counts windows since 1970: a gap is time without a supervisor."""
+
+    time_ns: int
+    standings: list[Standing]
 
 
 Body = (
@@ -177,7 +183,7 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     requests: dict[str, int]  # by answer
     lost: dict[str, int]  # events known to be lost, by kind
     published: dict[str, int]  # last number by topic, of those that the client may hear
-    slos: list[SloReport]
+    slos: list[Standing]
 
 
 AnswerBody = Acknowledged | Refused | Done | Failed | Recalled | Replayed | Status

@@ -69,6 +69,14 @@ class LoopSocket:
             self._due = self._loop.call_soon(self._drain)
 
 
+def user_id(frame: zmq.Frame) -> str:
+    """The name of the client that sent it, by `authentication.Authenticator`; empty for what libzmq made up itself."""
+    try:
+        return str(frame["User-Id"])
+    except zmq.ZMQError:
+        return ""
+
+
 def server_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, keys: KeyPair, domain: str) -> zmq.Socket[bytes]:
     """A socket that speaks CURVE alone, and asks `authentication.Authenticator` about everyone who comes."""
     socket = context.socket(kind)

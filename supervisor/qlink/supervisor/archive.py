@@ -1,0 +1,115 @@
+"""Publication numbers, and publications found again: the newest in memory, all others in the journal.
+
+A topic's numbers count its publications from 1, in the order of the journal, so the journal alone tells them. What was
+counted is kept beside it in a file, to save reading the whole journal at the next start; a file that is missing or
+belongs to another journal costs time and nothing else.
+"""
+
+import os
+from bisect import bisect_right
+from collections import deque
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from .effects import Effect
+from .journal import Journal
+from .messages import Body, topic_of
+
+REMEMBERED = 20_000  # publications kept in memory per topic
+MARK_EVERY = 512  # publications between two entries of the index into the journal
+
+
+class Index(msgspec.Struct):
+    """What is known about the journal up to event `sequence`."""
+
+    began_ns: int = 0  # time of the journal's first event: whose index it is
+    sequence: int = 0
+    last: dict[str, int] = {}  # number of the last publication, by topic
+    marks: dict[str, list[tuple[int, int]]] = {}  # some publications' number, and the event that it came from
+
+
+class Archive:
+    """Numbers what the journal's events are made known by. Events have to be handed in, in the journal's order."""
+
+    def __init__(self, journal: Journal, path: Path) -> None:
+        self._journal = journal
+        self._file = path.with_suffix(".index")
+        self._recent: dict[str, deque[Body]] = {}
+        self._index = self._load()
+        for sequence, _, effects in journal.replay(after=self._index.sequence):
+            self.take(sequence, effects)
+
+    def last(self, topic: str) -> int:
+        """Number of the topic's last publication; 0 when there was none."""
+        return self._index.last.get(topic, 0)
+
+    @property
+    def topics(self) -> list[str]:
+        return list(self._index.last)
+
+    def take(self, sequence: int, effects: list[Effect]) -> list[tuple[str, int, Body]]:
+        """Number the publications of event `sequence`: topic, number, body."""
+        self._index.sequence = sequence
+        publications: list[tuple[str, int, Body]] = []
+        for effect in effects:
+            topic = topic_of(effect)
+            if topic is not None:
+                publications.append((topic, self._number(topic, effect), effect))
+        for topic, number in {topic: number for topic, number, _ in reversed(publications)}.items():
+            marks = self._index.marks.setdefault(topic, [])
+            if not marks or number >= marks[-1][0] + MARK_EVERY:
+                marks.append((number, sequence))  # the event's first publication on this topic
+        return publications
+
+    def find(self, topic: str, first: int, limit: int) -> list[Body]:
+        """Publications from number `first` on, at most `limit`. Older ones take some milliseconds."""
+        recent = self._recent.get(topic, deque())
+        begin = self.last(topic) - len(recent) + 1
+        if first >= begin:
+            return list(islice(recent, first - begin, first - begin + limit))
+        return self._read(topic, first, min(limit, self.last(topic) - first + 1))
+
+    def save(self) -> None:
+        """Keep what was counted, for the next start."""
+        self._index.began_ns = self._time_of(1)
+        temporary = self._file.with_suffix(f".index.{os.getpid()}")
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(msgspec.msgpack.encode(self._index))
+        temporary.replace(self._file)
+
+    def _number(self, topic: str, body: Body) -> int:
+        number = self._index.last.get(topic, 0) + 1
+        self._index.last[topic] = number
+        if topic not in self._recent:
+            self._recent[topic] = deque(maxlen=REMEMBERED)
+        self._recent[topic].append(body)
+        return number
+
+    def _read(self, topic: str, first: int, count: int) -> list[Body]:
+        marks = self._index.marks[topic]
+        number, sequence = marks[max(bisect_right(marks, first, key=lambda mark: mark[0]) - 1, 0)]
+        found: list[Body] = []
+        for _, _, effects in self._journal.replay(after=sequence - 1):
+            for effect in effects:
+                if topic_of(effect) == topic:
+                    if number >= first:
+                        found.append(effect)
+                    number += 1
+                    if len(found) >= count:
+                        return found
+        return found
+
+    def _load(self) -> Index:
+        began_ns = self._time_of(1)
+        try:
+            index = msgspec.msgpack.decode(self._file.read_bytes(), type=Index)
+        except (OSError, msgspec.DecodeError):
+            return Index(began_ns)
+        ours = index.began_ns == began_ns and (not index.sequence or self._time_of(index.sequence))
+        return index if ours else Index(began_ns)
+
+    def _time_of(self, sequence: int) -> int:
+        """The time of an event of the journal; 0 when there is none."""
+        return next((event.time_ns for _, event, _ in self._journal.replay(after=sequence - 1)), 0)
