@@ -13,7 +13,7 @@ from .link import Link, Patience
 from .registers import BY_NAME, MAGIC, Access, Register, Repeat
 from .settings import check, settings_of
 from .telemetry import Ledger, Telemetry
-from .transport import Remembers, Transport, open_transport
+from .transport import Recorded, Transport, open_transport
 from .wire import CONTRACT_VERSION, Operation, Status
 
 REFUSALS: Mapping[int, str] = {
@@ -46,7 +46,7 @@ class Board:
         self._assembler: SnapshotAssembler | None = None
         self._snapshots: list[Counters] = []
         self._last_reply = 0  # tick
-        self._remembered = transport.registers if isinstance(transport, Remembers) else None
+        self._remembered = transport.recorded_registers if isinstance(transport, Recorded) else None
         self._patience = patience
         self._link = Link(transport, patience, clock, self._observe)
         try:
@@ -153,11 +153,9 @@ class Board:
         `replies` is always empty. Raises `EndOfStream` at the end of a recording or of a simulation's clicks.
         """
         deadline = self._clock() + timeout_s
-        while not self._link.pending:
+        remaining = 0.0 if self._link.pending else timeout_s
+        while not self._link.pump(max(remaining, 0.0)) and remaining > 0:
             remaining = deadline - self._clock()
-            self._link.pump(max(remaining, 0.0))
-            if remaining <= 0:
-                break
         return self._link.take()
 
     def close(self) -> None:

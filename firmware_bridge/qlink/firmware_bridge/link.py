@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .decoder import EMPTY, Decoder, Stats, concatenate
 from .encoding import encode_request
-from .errors import BoardTimeout, EndOfStream
+from .errors import BoardTimeout, BridgeError
 from .events import Batch
 from .transport import Transport
 from .wire import REQUEST, Operation
@@ -47,6 +47,7 @@ class Link:
         self._replies: list[NDArray[np.void]] = []
         self._id = 0
         self._heard = clock()
+        self._failure: BridgeError | None = None  # to be raised once the events before it are fetched
         self.clicks_discarded = 0
 
     @property
@@ -59,7 +60,7 @@ class Link:
         return bool(self._pending)
 
     def exchange(self, operation: Operation, address: int, value: int = 0) -> np.void:
-        """Send a request until it is answered; the reply (events.REPLY). Raises `BoardTimeout`, `EndOfStream`."""
+        """Send a request until it is answered; the reply (events.REPLY). Raises `BoardTimeout`, or what the transport does."""
         asked: set[int] = set()
         self._replies.clear()
         for attempt in range(self._patience.attempts):
@@ -81,12 +82,16 @@ class Link:
         self._transport.write(bytes(REQUEST.bytes))
 
     def pump(self, timeout_s: float) -> bool:
-        """Read once. True when events came. Raises `EndOfStream` when nothing can come and nothing is pending."""
+        """Read once. True when events came. What the transport raises is raised once no events are pending."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         try:
             data = self._transport.read(READ_BYTES, timeout_s)
-        except EndOfStream:
+        except BridgeError as error:
             self._accept(self._decoder.resync())
             if self._pending:
+                self._failure = error
                 return True
             raise
         now = self._clock()

@@ -28,11 +28,11 @@ class Transport(Protocol):
 
 
 @runtime_checkable
-class Remembers(Protocol):
+class Recorded(Protocol):
     """A transport with no board behind it, which knows what the board's registers were: a recording."""
 
     @property
-    def registers(self) -> Mapping[int, int]:
+    def recorded_registers(self) -> Mapping[int, int]:
         """Values by address, as far as they are known."""
         ...
 

@@ -1,0 +1,459 @@
+"""A board over its register protocol, with a peer in memory that obeys the wire contract."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qlink.firmware_bridge.board import Board
+from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
+from qlink.firmware_bridge.encoding import Click, Counter, Herald, Loss, Reply, encode_frame
+from qlink.firmware_bridge.errors import (
+    BoardError,
+    BoardTimeout,
+    ConfigurationError,
+    ContractMismatch,
+    EndOfStream,
+    TransportError,
+)
+from qlink.firmware_bridge.link import Patience
+from qlink.firmware_bridge.registers import BY_NAME, REGISTERS, Access, Mode
+from qlink.firmware_bridge.wire import REQUEST, CounterGroup, GlobalCounter, Status, counter_index
+
+PATTERNS = (
+    Pattern(frozenset({0, 4}), 20, Outcome.PSI_MINUS),
+    Pattern(frozenset({1, 5}), 20, Outcome.PSI_PLUS, forbidden=frozenset({0})),
+)
+FREE = Configuration(patterns=PATTERNS, stream_channels=frozenset({0, 7}), snapshot_clocks=1000)
+GATED = Configuration(
+    patterns=PATTERNS,
+    mode=Mode.GATED,
+    gates={0: Gate(10, 20), 1: Gate(10, 20), 4: Gate(10, 30), 5: Gate(0, 37)},
+    attempt_clocks=10,
+    reference_timeout=500,
+)
+
+
+def opened(peer: Any) -> Board:
+    return Board(peer, Patience(reply_s=0.5, attempts=3), peer.clock)
+
+
+# -- opening
+
+
+def test_opens_and_says_who_it_is(board: Board, peer: Any) -> None:
+    assert board.identity == peer.identity
+
+
+def test_opening_ends_a_request_that_a_host_died_in(peer: Any) -> None:
+    peer.write(b"QR\x01")
+    assert opened(peer).read("clock_hz") == 200_000_000
+
+
+@pytest.mark.parametrize(("version", "advice"), [(0, "gateware is older: flash it"), (99, "update this package")])
+def test_refuses_another_contract_and_says_what_to_do(peer: Any, version: int, advice: str) -> None:
+    peer.set("contract_version", version)
+    with pytest.raises(ContractMismatch, match=rf"contract {version}, this host 1: .*{advice}"):
+        opened(peer)
+    assert peer.closed
+
+
+def test_refuses_what_is_no_board_of_ours(peer: Any) -> None:
+    peer.set("magic", 0x600D)
+    with pytest.raises(BoardError, match="no board of ours"):
+        opened(peer)
+    assert peer.closed
+
+
+def test_silence_is_a_timeout_that_says_where_to_look(peer: Any) -> None:
+    peer.deaf_to = 99
+    with pytest.raises(BoardTimeout, match=r"read magic: the board did not answer 3 requests .* cable"):
+        opened(peer)
+    assert peer.closed
+
+
+def test_closes_its_transport(board: Board, peer: Any) -> None:
+    with board:
+        pass
+    assert peer.closed
+    with pytest.raises(TransportError, match="closed"):
+        board.read("scratch")
+
+
+# -- registers
+
+
+def test_reads_back_what_it_wrote(board: Board) -> None:
+    board.write("gate_stop", 77, index=3)
+    assert (board.read("gate_stop", 3), board.read("gate_stop", 2)) == (77, 0)
+
+
+@pytest.mark.parametrize("lost", ["deaf_to", "mute_for"])
+def test_asks_again_when_request_or_reply_is_lost(board: Board, peer: Any, lost: str) -> None:
+    setattr(peer, lost, 2)
+    board.write("scratch", 5)
+    assert peer.registers[BY_NAME["scratch"].address] == 5
+    assert len({request.id for request in peer.requests[-3:]}) == 3
+    assert bytes(REQUEST.bytes) in peer.written  # and let the peer finish a request that came in part
+
+
+def test_a_stale_reply_is_not_taken_for_the_answer(board: Board, peer: Any) -> None:
+    address = BY_NAME["scratch"].address
+    peer.send([Reply(1, 200, Status.OK, address, 666)])
+    assert board.read("scratch") == 0
+    peer.before_reply = [Reply(1, (peer.requests[-1].id + 1) % 256, Status.OK, 0x11, 666)]
+    assert board.read("scratch") == 0
+
+
+def test_ids_wrap(board: Board) -> None:
+    assert [board.read("clock_hz") for _ in range(300)] == [200_000_000] * 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("nonsense", 1), "no register is named 'nonsense'"),
+        (("magic", 1), "magic is read-only"),
+        (("control", 4), "control = 0x4 does not fit"),
+        (("scratch", 2**32), "scratch = 0x100000000 does not fit"),
+        (("scratch", -1), "scratch = -0x1 does not fit"),
+        (("gate_start", 1, 8), r"gate_start\[8\] does not exist: the board has 0 to 7"),
+        (("scratch", 1, 1), r"scratch\[1\] does not exist"),
+        (("pattern_channels", 1 << 8), "pattern_channels = 0x100 does not fit"),
+    ],
+)
+def test_refuses_to_write_what_does_not_fit_and_writes_nothing(
+    board: Board, peer: Any, arguments: tuple[Any, ...], names: str
+) -> None:
+    sent = len(peer.requests)
+    with pytest.raises(ConfigurationError, match=names):
+        board.write(*arguments)
+    assert len(peer.requests) == sent
+
+
+def test_a_refusal_by_the_board_is_named(board: Board, peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "_act", lambda request: (Status.DOES_NOT_FIT, request.value))
+    with pytest.raises(BoardError, match="refused to write scratch: the value has bits that the register has not"):
+        board.write("scratch", 1)
+
+
+# -- configuration
+
+
+@pytest.mark.parametrize("configuration", [Configuration(), FREE, GATED])
+def test_a_configuration_arrives_whole(board: Board, peer: Any, configuration: Configuration) -> None:
+    for register in REGISTERS:
+        if register.access is Access.WRITE and register.name != "scratch":
+            peer.registers |= dict.fromkeys(register.addresses, 1)  # left over from before
+    board.configure(configuration)
+    assert board.read("control") == configuration.mode << 1
+    streamed = range(8) if configuration.stream_channels is None else configuration.stream_channels
+    assert board.read("stream_channels") == sum(1 << channel for channel in streamed)
+    for channel in range(8):
+        gate = configuration.gates.get(channel, Gate(0, 0))
+        assert (board.read("gate_start", channel), board.read("gate_stop", channel)) == (gate.start, gate.stop)
+    for number in range(8):
+        fields = BY_NAME["pattern_channels"].unpack(board.read("pattern_channels", number), 8)
+        used = number < len(configuration.patterns)
+        assert fields["required"] == (sum(1 << c for c in configuration.patterns[number].required) if used else 0)
+    assert board.read("reference_timeout") == configuration.reference_timeout
+
+
+def test_stops_the_board_before_it_sets_anything(board: Board, peer: Any) -> None:
+    board.start()
+    sent = len(peer.requests)
+    board.configure(FREE)
+    assert (peer.requests[sent].address, peer.requests[sent].value) == (BY_NAME["control"].address, 0)
+    assert board.read("control") == 0
+
+
+def _pattern(**values: Any) -> Configuration:
+    fields: dict[str, Any] = {"required": frozenset({0, 4}), "window": 5} | values
+    return Configuration(patterns=(Pattern(**fields),))
+
+
+@pytest.mark.parametrize(
+    ("configuration", "names"),
+    [
+        (_pattern(required=frozenset({0, 8})), "pattern 0, required: channel 8 does not exist, the board has 0 to 7"),
+        (_pattern(forbidden=frozenset({-1})), "pattern 0, forbidden: channel -1 does not exist"),
+        (_pattern(window=65536), "pattern 0, window = 65536 does not fit: it goes from 0 to 65535"),
+        (_pattern(window=-1), "pattern 0, window = -1 does not fit"),
+        (_pattern(outcome=4), "pattern 0, outcome = 4 does not fit"),
+        (_pattern(forbidden=frozenset({4})), "pattern 0: channel 4 is both required and forbidden"),
+        (_pattern(required=frozenset(), forbidden=frozenset({4})), "pattern 0 requires no channel"),
+        (Configuration(patterns=PATTERNS * 5), "10 patterns do not fit: the board has 8"),
+        (Configuration(stream_channels=frozenset({9})), "stream_channels: channel 9 does not exist"),
+        (Configuration(flush_clocks=0), "flush_clocks = 0 does not fit: it goes from 1"),
+        (Configuration(snapshot_clocks=2**32), "snapshot_clocks = 4294967296 does not fit"),
+        (Configuration(reference_timeout=-1), "reference_timeout = -1 does not fit"),
+        (Configuration(gates={0: Gate(0, 5)}), "gates do nothing in free-running mode"),
+        (replace(GATED, attempt_clocks=0), "attempt_clocks = 0: gated mode needs"),
+        (replace(GATED, attempt_clocks=2**32), "attempt_clocks = 4294967296 does not fit"),
+        (
+            replace(GATED, gates=GATED.gates | {4: Gate(5, 38)}),
+            "gate of channel 4: stop 38 is past the attempt, .* 37 ",
+        ),
+        (replace(GATED, gates=GATED.gates | {4: Gate(5, 5)}), "gate of channel 4: start 5 is not in 0 to stop 5 - 1"),
+        (replace(GATED, gates=GATED.gates | {4: Gate(-1, 5)}), "gate of channel 4: start -1 "),
+        (replace(GATED, gates=GATED.gates | {8: Gate(0, 5)}), "gates: channel 8 does not exist"),
+        (replace(GATED, gates={0: Gate(0, 5)}), "pattern 0: channel 4 has no gate"),
+        (
+            replace(GATED, patterns=(replace(PATTERNS[1], window=41),)),
+            "pattern 0, window = 41 is longer than the attempt of 40 ticks",
+        ),
+    ],
+)
+def test_refuses_a_configuration_by_name_and_writes_nothing(
+    board: Board, peer: Any, configuration: Configuration, names: str
+) -> None:
+    sent = len(peer.requests)
+    with pytest.raises(ConfigurationError, match=names):
+        board.configure(configuration)
+    assert len(peer.requests) == sent
+
+
+def test_notices_a_register_that_does_not_keep_its_value(
+    board: Board, peer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = BY_NAME["gate_stop"].address + 1
+    act = peer._act
+    monkeypatch.setattr(peer, "_act", lambda r: (Status.OK, 8) if r.address == address else act(r))
+    with pytest.raises(BoardError, match=r"gate_stop\[1\] reads 0x8 where 0x14 was written"):
+        board.configure(GATED)
+
+
+# -- events
+
+
+def test_events_that_come_before_a_reply_are_kept_in_order(board: Board, peer: Any) -> None:
+    peer.send([Click(1, 0)])
+    peer.before_reply = [Click(2, 1), Herald(2, 0, 0, 0, {0: 1, 1: 0})]
+    board.read("scratch")
+    first = board.events(0.0)
+    peer.send([Click(3, 2)])
+    second = board.events(1.0)
+    assert first.clicks["tick"].tolist() == [1, 2]
+    assert len(first.heralds) == 1
+    assert second.clicks["tick"].tolist() == [3]
+    assert len(first.replies) == 0
+
+
+def test_events_come_as_soon_as_there_are_any(board: Board, peer: Any) -> None:
+    peer.send([Click(1, 0)])
+    assert len(board.events(5.0).clicks) == 1
+    assert peer.time_s == 0.0
+
+
+def test_nothing_happened_is_an_empty_batch_after_the_timeout(board: Board, peer: Any) -> None:
+    batch = board.events(5.0)
+    assert all(len(getattr(batch, name)) == 0 for name in batch.__slots__)
+    assert peer.time_s == pytest.approx(5.0)
+
+
+def test_the_streams_end_is_told_after_the_last_event(board: Board, peer: Any) -> None:
+    peer.ends = True
+    peer.send_raw(b"QL\xff\x00")  # a false sync mark hides the last frame
+    peer.send([Click(1, 0)])
+    assert len(board.events(1.0).clicks) == 1
+    with pytest.raises(EndOfStream):
+        board.events(1.0)
+
+
+def test_events_before_a_failure_come_first(board: Board, peer: Any) -> None:
+    peer.before_reply = [Click(1, 0)]
+    board.read("scratch")
+    peer.close()
+    assert len(board.events(1.0).clicks) == 1
+    with pytest.raises(TransportError):
+        board.events(1.0)
+
+
+def test_half_a_frame_followed_by_silence_does_not_hold_back_what_is_behind_it(board: Board, peer: Any) -> None:
+    peer.send_raw(b"QL\xff\x00")
+    peer.send([Herald(1, 0, 0, 0, {})])
+    assert len(board.events(1.0).heralds) == 1
+
+
+def test_the_host_drops_clicks_that_nobody_fetches_and_says_so(
+    board: Board, peer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qlink.firmware_bridge.link.PENDING_CLICKS", 100)
+    for begin in range(0, 400, 50):
+        peer.before_reply = [*(Click(begin + n, 0) for n in range(50)), Herald(begin + 49, begin // 50, 0, 0, {})]
+        board.read("scratch")
+    batch = board.events(0.0)
+    assert len(batch.clicks) <= 100
+    assert batch.clicks["tick"][-1] == 399
+    assert len(batch.clicks) + board.telemetry.clicks_discarded == 400
+    assert len(batch.heralds) == 8
+
+
+# -- counters and the account of losses
+
+
+def index(group: CounterGroup, member: int = 0) -> int:
+    return counter_index(group, member)
+
+
+def test_a_snapshot_names_every_counter(board: Board, peer: Any) -> None:
+    peer.counters = {number: 1000 + number for number in peer.counters}
+    peer.counters[index(CounterGroup.CLICKS, 7)] = 2**63
+    counters = board.snapshot()
+    for group in CounterGroup:
+        if group is not CounterGroup.GLOBAL:
+            values = getattr(counters, group.name.lower())
+            assert values.tolist()[:7] == [1000 + index(group, member) for member in range(7)]
+    for member in GlobalCounter:
+        assert getattr(counters, member.name.lower()) == 1000 + index(CounterGroup.GLOBAL, member)
+    assert counters.clicks[7] == 2**63
+    assert counters.tick == peer.tick
+    assert len(board.events(0.0).counters) == len(peer.counters)
+
+
+def test_a_snapshot_is_later_than_what_was_asked_before(board: Board, peer: Any) -> None:
+    peer.send_snapshot()  # a periodic one, of before
+    peer.counters[index(CounterGroup.CLICKS, 0)] = 9
+    board.write("scratch", 1)
+    assert board.snapshot().clicks[0] == 9
+
+
+def test_a_snapshot_with_a_hole_is_asked_for_again(board: Board, peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = peer.send_snapshot
+    calls: list[int] = []
+
+    def holed() -> None:
+        if not calls:
+            peer.send([Counter(peer.tick, 500, 0, 1)])
+        else:
+            send()
+        calls.append(1)
+
+    monkeypatch.setattr(peer, "send_snapshot", holed)
+    assert board.snapshot().snapshot == 1
+    assert len(calls) == 2
+
+
+def test_a_board_that_sends_no_snapshots_is_named(board: Board, peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer, "send_snapshot", lambda: None)
+    with pytest.raises(BoardTimeout, match="no whole counter snapshot"):
+        board.snapshot()
+
+
+def click(board: Board, peer: Any, channel: int, count: int, lost: int = 0) -> None:
+    """`count` clicks happen, of which the board cannot deliver `lost`."""
+    peer.tick += 1
+    peer.send(Click(peer.tick + n, channel) for n in range(count - lost))
+    peer.tick += count
+    peer.counters[index(CounterGroup.CLICKS, channel)] += count
+    if lost:
+        peer.counters[index(CounterGroup.CLICKS_LOST, channel)] += lost
+        peer.send([Loss(peer.tick, peer.tick - lost, lost, index(CounterGroup.CLICKS_LOST, channel))])
+
+
+def test_what_happened_is_delivered_or_lost(board: Board, peer: Any) -> None:
+    peer.counters[index(CounterGroup.CLICKS, 2)] = 12345  # before we came
+    board.start()
+    click(board, peer, channel=2, count=10, lost=3)
+    click(board, peer, channel=5, count=4)
+    peer.counters[index(CounterGroup.CLICKS, 6)] += 8
+    peer.counters[index(CounterGroup.CLICKS_FILTERED, 6)] += 8
+    board.stop()
+    account = board.telemetry
+    assert (account.clicks.expected, account.clicks.received, account.clicks.bracketed) == (14, 11, 3)
+    assert account.clicks.missing == 0
+    assert account.clicks.ratio == pytest.approx(11 / 14)
+    assert account.clicks_expected[[2, 5, 6]].tolist() == [10, 4, 0]
+    assert account.clicks_received[[2, 5, 6]].tolist() == [7, 4, 0]
+    assert account.clicks_lost[[2, 5, 6]].tolist() == [3, 0, 0]
+    assert account.clicks_until == peer.tick
+    assert len(board.events(0.0).clicks) == 11
+
+
+def test_clicks_that_vanish_on_the_link_are_missing(board: Board, peer: Any) -> None:
+    board.start()
+    click(board, peer, channel=0, count=10)
+    peer.counters[index(CounterGroup.CLICKS, 0)] += 5
+    peer.lose_frames(2)
+    board.stop()
+    account = board.telemetry
+    assert (account.clicks.missing, account.frames.missing) == (5, 2)
+    assert account.frames.ratio < 1
+    assert board.events(0.0).gaps["frames"].tolist() == [2]
+
+
+def test_the_account_of_a_running_board_ends_at_its_newest_whole_snapshot(board: Board, peer: Any) -> None:
+    board.start()
+    for _ in range(3):
+        click(board, peer, channel=1, count=5)
+        peer.tick += 1
+        peer.send_snapshot()
+        until = peer.tick
+        click(board, peer, channel=1, count=2)
+    board.events(0.0)
+    account = board.telemetry
+    assert account.clicks_until == until
+    assert (account.clicks.expected, account.clicks.received) == (19, 19)
+
+
+def test_clicks_after_a_snapshot_that_come_before_it_is_whole_are_not_in_its_account(board: Board, peer: Any) -> None:
+    board.start()
+    peer.chunk = 64
+    click(board, peer, channel=1, count=5)
+    records = [Counter(peer.tick, 77, i, v) for i, v in peer.counters.items()]
+    until = peer.tick
+    peer.send(records[:20])
+    click(board, peer, channel=1, count=3)
+    peer.send(records[20:])
+    click(board, peer, channel=1, count=1)
+    while len(board.events(0.0).counters) or peer._out:
+        pass
+    account = board.telemetry
+    assert (account.clicks_until, account.clicks.expected, account.clicks.received) == (until, 5, 5)
+
+
+def test_lost_heralds_are_told_by_their_numbers(board: Board, peer: Any) -> None:
+    board.start()
+    peer.send([Herald(peer.tick, 2**32 - 1, 0, 0, {}), Herald(peer.tick + 1, 0, 0, 0, {})])
+    peer.send(
+        [Loss(peer.tick + 2, peer.tick, 1, index(CounterGroup.HERALDS_LOST, 3)), Herald(peer.tick + 3, 2, 0, 0, {})]
+    )
+    peer.lose_frames(1)
+    peer.send([Herald(peer.tick + 4, 5, 0, 0, {})])
+    batch = board.events(0.0)
+    assert batch.heralds["sequence"].tolist() == [2**32 - 1, 2**32, 2**32 + 2, 2**32 + 5]
+    heralds = board.telemetry.heralds
+    assert (heralds.expected, heralds.received, heralds.bracketed, heralds.missing) == (7, 4, 1, 2)
+
+
+def test_heralds_lost_at_the_very_end_are_missed_after_stop(board: Board, peer: Any) -> None:
+    board.start()
+    peer.send([Herald(peer.tick, 0, 0, 0, {})])
+    peer.counters[index(CounterGroup.HERALDS, 0)] += 3
+    board.stop()
+    assert board.telemetry.heralds.missing == 2
+
+
+def test_nothing_happened_is_complete(board: Board) -> None:
+    board.start()
+    board.stop()
+    account = board.telemetry
+    assert (account.clicks.ratio, account.heralds.ratio, account.frames.missing) == (1.0, 1.0, 0)
+
+
+def test_start_begins_a_new_account(board: Board, peer: Any) -> None:
+    board.start()
+    click(board, peer, channel=1, count=5)
+    board.stop()
+    board.start()
+    click(board, peer, channel=1, count=2)
+    board.stop()
+    assert board.telemetry.clicks.expected == board.telemetry.clicks.received == 2
+
+
+def test_a_frame_of_another_contract_shows_in_the_account(board: Board, peer: Any) -> None:
+    frame = bytearray(encode_frame(peer.sequence, 0, 0, [Click(0, 0)]))
+    peer.send_raw(bytes(frame))
+    assert np.array_equal(board.events(0.0).clicks["channel"], [0])
+    assert board.telemetry.decoder.errors == {}
