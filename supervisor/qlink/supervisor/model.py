@@ -123,7 +123,7 @@ class Settings:
     admission_probability: float = 0.05  # a request less likely to be served in time is refused
     rate_window_s: float = 10.0  # over which the link's rate is observed
     lowest_class_every: int = 16  # so many allocations serve the highest class first, the next one the lowest; 0: never
-    remembered_requests: int = 100_000  # ended requests whose keys are still answered as before
+    remembered_requests: int = 10_000  # ended requests whose keys are still answered as before
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.min_useful_fidelity < 1:
