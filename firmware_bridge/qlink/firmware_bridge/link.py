@@ -60,7 +60,7 @@ class Link:
         return bool(self._pending)
 
     def exchange(self, operation: Operation, address: int, value: int = 0) -> np.void:
-        """Send a request until it is answered; the reply (events.REPLY). Raises `BoardTimeout`, or what the transport does."""
+        """Send a request until it is answered; the reply (events.REPLY). Raises `BoardTimeout`."""
         asked: set[int] = set()
         self._replies.clear()
         for attempt in range(self._patience.attempts):
@@ -83,6 +83,8 @@ class Link:
 
     def pump(self, timeout_s: float) -> bool:
         """Read once. True when events came. What the transport raises is raised once no events are pending."""
+        if self._failure is not None and self._pending:
+            return True
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
