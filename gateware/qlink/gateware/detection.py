@@ -1,10 +1,28 @@
 """The front end: from sampled pins to heralds."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .interface import ClickSlot, Counts, Herald, Settings
+from qlink.firmware_bridge.registers import Mode
+
+from .attempt import AttemptTracker
+from .capture import STAMP_BITS
+from .delay import SETTLE, DelayLine
+from .gate import Gate
+from .herald import HeraldWriter
+from .interface import ClickSlot, Counts, Herald, Settings, Slot
+from .order import DecisionQueue
+from .pattern import DECISION, Pattern
+from .pipeline import delayed
+from .sampler import Sampler
+from .timebase import Timebase
+
+# Clocks behind the pins. What belongs together is in step at each of them.
+SAMPLED, FOLLOWED, GATED, TAPPED = 1, 2, 3, 4
+DECIDED = TAPPED + DECISION
+
+CLEARING = 16  # clocks that the matcher is kept clear after a restart: longer than settings take to arrive everywhere
 
 
 class Detection(wiring.Component):
@@ -50,4 +68,160 @@ class Detection(wiring.Component):
         )
 
     def elaborate(self, platform):
-        return Module()
+        m = Module()
+        settings = self.settings
+
+        clearing, clear = Signal(range(CLEARING + 1), init=CLEARING), Signal(init=1)
+        m.d.sync += clear.eq(self.settings.restart | (clearing != 0))
+        with m.If(settings.restart):
+            m.d.sync += clearing.eq(CLEARING)
+        with m.Elif(clearing != 0):
+            m.d.sync += clearing.eq(clearing - 1)
+
+        m.submodules.timebase = timebase = Timebase(self.parameters, DECIDED)
+        m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
+
+        samplers, reference = self._sample(m)
+        tracker = self._follow_attempts(m, reference, clear)
+        gates = self._gate(m, samplers, reference, tracker)
+        line, patterns = self._match(m, gates, tracker, clear)
+        queue, writer = self._record(m, patterns, tracker)
+        self._announce(m, patterns)
+
+        m.d.comb += self.deadline.eq(tracker.deadline)
+        self._rest(
+            m,
+            Cat(*(sampler.edge for sampler in samplers), reference.edge).any(),
+            clear | settings.restart | ~tracker.idle | tracker.missed | ~line.idle,
+            Cat(pattern.active for pattern in patterns).any(),
+            queue.idle & writer.idle,
+        )
+        return m
+
+    def _sample(self, m):
+        samples = self.parameters.samples
+        samplers = [Sampler(self.parameters) for _ in range(self.parameters.channels)]
+        reference = Sampler(self.parameters)
+        m.submodules.reference = reference
+        m.d.comb += [
+            reference.samples.eq(self.reference),
+            reference.run.eq(self.settings.run & (self.settings.mode == Mode.GATED)),
+        ]
+        for channel, sampler in enumerate(samplers):
+            m.submodules[f"sampler{channel}"] = sampler
+            m.d.comb += [
+                sampler.samples.eq(self.samples[channel * samples :][:samples]),
+                sampler.run.eq(self.settings.run),
+                self.clicks[channel].eq(delayed(m, sampler.click, DECIDED - SAMPLED)),
+                self.counts.clicks[channel].eq(self.clicks[channel].valid),
+                self.counts.merged[channel].eq(delayed(m, sampler.merged, DECIDED - SAMPLED)),
+            ]
+        return samplers, reference
+
+    def _follow_attempts(self, m, reference, clear):
+        m.submodules.tracker = tracker = AttemptTracker(self.parameters)
+        m.d.comb += [
+            tracker.reference.eq(reference.click),
+            tracker.merged.eq(reference.merged),
+            tracker.enable.eq(reference.run),
+            tracker.clear.eq(clear),
+            tracker.attempt_clocks.eq(self.settings.attempt_clocks),
+            tracker.reference_timeout.eq(self.settings.reference_timeout),
+            tracker.skip.eq(self.skip),
+            self.counts.attempts.eq(delayed(m, tracker.start, DECIDED - FOLLOWED)),
+            self.counts.references_doubled.eq(delayed(m, tracker.doubled, DECIDED - FOLLOWED)),
+            self.counts.references_missed.eq(delayed(m, tracker.missed, DECIDED - FOLLOWED)),
+        ]
+        return tracker
+
+    def _gate(self, m, samplers, reference, tracker):
+        gates = []
+        for channel, sampler in enumerate(samplers):
+            m.submodules[f"gate{channel}"] = gate = Gate(self.parameters)
+            m.d.comb += [
+                gate.click.eq(sampler.click),
+                gate.start.eq(self.settings.gate_start[channel]),
+                gate.stop.eq(self.settings.gate_stop[channel]),
+                gate.always.eq(self.settings.mode == Mode.FREE_RUNNING),
+                gate.accept.eq(tracker.accept),
+                gate.sub.eq(reference.click.sub),
+                gate.count.eq(tracker.count),
+                gate.inside.eq(tracker.inside),
+                self.counts.gated[channel].eq(delayed(m, gate.gated.valid, DECIDED - GATED)),
+            ]
+            gates.append(gate)
+        return gates
+
+    def _match(self, m, gates, tracker, clear):
+        slot = Signal(Slot(self.parameters))
+        for channel, gate in enumerate(gates):
+            m.d.comb += [
+                slot.clicks[channel].valid.eq(gate.gated.valid & ~clear),
+                slot.clicks[channel].sub.eq(gate.gated.sub),
+            ]
+        for name in "start", "number", "flagged":
+            m.d.comb += slot[name].eq(delayed(m, getattr(tracker, name), GATED - FOLLOWED))
+
+        m.submodules.line = line = DelayLine(self.parameters)
+        m.d.comb += [line.slot.eq(slot), line.clear.eq(clear)]
+        clock = Signal(STAMP_BITS - self.parameters.sub_bits)  # ages are differences: no matter where it starts
+        m.d.sync += clock.eq(clock + 1)
+
+        patterns = []
+        for index in range(self.parameters.patterns):
+            m.submodules[f"pattern{index}"] = pattern = Pattern(self.parameters)
+            m.d.comb += [
+                *(
+                    getattr(pattern.settings, name).eq(self.settings[name][index])
+                    for name in ("required", "forbidden", "window", "outcome")
+                ),
+                pattern.settings.gated.eq(self.settings.mode == Mode.GATED),
+                pattern.clear.eq(clear),
+                pattern.clock.eq(clock),
+                pattern.now.eq(slot),
+                pattern.slot.eq(line.slots[index]),
+                line.clocks[index].eq(pattern.delay),
+                self.counts.heralds[index].eq(pattern.decided),
+                self.counts.vetoed[index].eq(pattern.vetoed),
+                self.heralds_lost[index].eq(pattern.lost),
+            ]
+            patterns.append(pattern)
+        return line, patterns
+
+    def _record(self, m, patterns, tracker):
+        m.submodules.queue = queue = DecisionQueue(self.parameters)
+        m.submodules.writer = writer = HeraldWriter(self.parameters)
+        m.d.comb += [
+            queue.clock.eq(self.clock),
+            queue.decided.eq(self.counts.heralds),
+            queue.kept.eq(self.counts.heralds & ~self.heralds_lost),
+            queue.start.eq(self.counts.attempts),
+            queue.sub.eq(delayed(m, tracker.sub, DECIDED - FOLLOWED)),
+            queue.missed.eq(self.counts.references_missed),
+        ]
+        wiring.connect(m, queue.queue, writer.queue)
+        wiring.connect(m, wiring.flipped(self.heralds), writer.heralds)
+        for index, pattern in enumerate(patterns):
+            m.d.comb += [writer.heads[index].eq(pattern.head), pattern.take.eq(writer.take[index])]
+        return queue, writer
+
+    def _announce(self, m, patterns):
+        for outcome, pin in enumerate(self.pins):
+            fires = []
+            for index, pattern in enumerate(patterns):
+                ours, vetoing = Signal(), Signal()
+                m.d.sync += [
+                    ours.eq(self.settings.outcome[index] == outcome),
+                    vetoing.eq(self.settings.forbidden[index].any()),
+                ]
+                fires.append(ours & (pattern.fired | vetoing & pattern.decided))
+            m.d.sync += pin.eq(Cat(fires).any())
+
+    def _rest(self, m, edge, busy, active, recorded):
+        """Be idle when nothing has happened for longer than anything takes to come out."""
+        settling = Signal(range(SETTLE + 1), init=SETTLE)
+        with m.If(edge | busy | active):
+            m.d.sync += settling.eq(SETTLE)
+        with m.Elif(settling != 0):
+            m.d.sync += settling.eq(settling - 1)
+        m.d.comb += self.idle.eq((settling == 0) & ~edge & ~busy & ~active & recorded)

@@ -23,6 +23,20 @@ class ClickSlot(data.StructLayout):
         super().__init__({"valid": 1, "sub": parameters.sub_bits})
 
 
+class Slot(data.StructLayout):
+    """What the matcher learns of one clock: the clicks that count, and the attempt that they belong to."""
+
+    def __init__(self, parameters):
+        super().__init__(
+            {
+                "clicks": data.ArrayLayout(ClickSlot(parameters), parameters.channels),
+                "start": 1,  # an attempt starts in this clock
+                "number": 1,  # the lowest bit of its number
+                "flagged": 1,  # another reference has come in it
+            }
+        )
+
+
 class Counts(data.StructLayout):
     """What is to be counted of one clock: each bit adds one to the counter of its name."""
 

@@ -48,8 +48,11 @@ class Parameters:
 
     @property
     def herald_latency(self) -> int:
-        """Clocks from the one in which `samples` shows the completing click to the one in which the pin is high."""
-        return 8
+        """Clocks from the one in which `samples` shows the completing click to the one in which the pin is high.
+
+        A pattern with forbidden channels takes its window, rounded up to clocks, and four clocks more.
+        """
+        return 7
 
     @property
     def sub_bits(self) -> int:

@@ -1,0 +1,117 @@
+"""Attempts: when one runs, and what is wrong with its references."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .interface import ClickSlot
+
+NEVER = 2**32 - 1
+
+
+class AttemptTracker(wiring.Component):
+    """Start an attempt at each reference that finds none running; tell of those that double it or are missing.
+
+    `accept` and `count` belong to the clock that `reference` shows, all other outputs to the clock before it. An
+    attempt has at least one clock.
+
+    Members
+    -------
+    reference : In(ClickSlot)
+    merged : In(1), there was a second reference in the same clock
+    enable : In(1), 0: no references are seen
+    clear : In(1), forget the running attempt
+    attempt_clocks, reference_timeout, skip : In(32)
+    accept : Out(1), an attempt starts in this clock
+    count : Out(32), clocks since the running attempt's reference, unless `accept`
+    start : Out(1), an attempt started in this clock
+    inside : Out(1), this clock belongs to an attempt
+    sub : Out, the reference's subtick
+    number : Out(1), the lowest bit of the attempt's number
+    flagged : Out(1), another reference has come in this attempt
+    doubled, missed : Out(1), another reference came in this clock; one was missing for the whole timeout
+    idle : Out(1), no attempt runs, and nothing happens for `deadline` clocks
+    deadline : Out(32)
+    """
+
+    def __init__(self, parameters):
+        super().__init__(
+            {
+                "reference": In(ClickSlot(parameters)),
+                "merged": In(1),
+                "enable": In(1),
+                "clear": In(1),
+                "attempt_clocks": In(32),
+                "reference_timeout": In(32),
+                "skip": In(32),
+                "accept": Out(1),
+                "count": Out(32),
+                "start": Out(1),
+                "inside": Out(1),
+                "sub": Out(parameters.sub_bits),
+                "number": Out(1),
+                "flagged": Out(1),
+                "doubled": Out(1),
+                "missed": Out(1),
+                "idle": Out(1),
+                "deadline": Out(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        self._follow(m)
+        self._time_out(m)
+        return m
+
+    def _follow(self, m):
+        reference = Signal()
+        left = Signal(signed(33), init=-1)  # clocks that the attempt has after this one; negative: none runs
+        left_at_start = Signal.like(left)
+        doubled = Signal()
+        m.d.comb += [
+            reference.eq(self.reference.valid & self.enable),
+            self.accept.eq(reference & (left < 0) & ~self.clear),
+            doubled.eq((reference & ~self.accept | self.merged & self.enable) & ~self.clear),
+        ]
+        m.d.sync += [
+            left_at_start.eq(self.attempt_clocks - 2),
+            self.start.eq(self.accept),
+            self.inside.eq(self.accept | (left >= 0)),
+            self.doubled.eq(doubled),
+        ]
+        with m.If(self.accept):
+            m.d.sync += [
+                left.eq(left_at_start),
+                self.count.eq(1),
+                self.sub.eq(self.reference.sub),
+                self.number.eq(~self.number),
+                self.flagged.eq(doubled),
+            ]
+        with m.Else():
+            m.d.sync += self.count.eq(self.count + 1)
+            with m.If(left >= 0):
+                m.d.sync += left.eq(left - 1)
+            with m.If(doubled):
+                m.d.sync += self.flagged.eq(1)
+        with m.If(self.clear):
+            m.d.sync += left.eq(-1)
+
+    def _time_out(self, m):
+        timing = Signal()
+        left = Signal(signed(33))  # negative: the clock shown is the last one of the timeout
+        left_at_start = Signal.like(left)
+        missed = Signal()
+        m.d.comb += [
+            missed.eq(timing & (left < 0) & ~self.reference.valid & ~self.clear),
+            self.idle.eq(~self.inside & ~(timing & (left < 0))),
+            self.deadline.eq(Mux(timing, left, NEVER)),
+        ]
+        m.d.sync += [
+            timing.eq(self.enable & (self.reference_timeout != 0)),
+            left_at_start.eq(self.reference_timeout - 2),
+            self.missed.eq(missed),
+            left.eq(left - 1 - self.skip),
+        ]
+        with m.If(self.clear | ~timing | self.reference.valid | (left < 0)):
+            m.d.sync += left.eq(left_at_start)

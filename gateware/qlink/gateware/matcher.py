@@ -1,0 +1,107 @@
+"""Coincidence: when all required channels of a pattern hold a click within its window."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .interface import ClickSlot, Slot
+from .lifetime import Lifetime, Reach
+from .sampler import first_set
+
+
+class PatternMatcher(wiring.Component):
+    """Find the completions of one pattern: greedy, one to one, the newest unconsumed click of each channel.
+
+    How long a click stays alive does not depend on what consumes it, so `Lifetime` works ahead; only one bit per
+    channel, `held`, goes around the loop in a clock. A channel clicks once per clock and a completion consumes every
+    click up to its subtick, so that no pattern completes twice in a clock.
+
+    Members
+    -------
+    slot : In(Slot)
+    required : In(channels)
+    window : In(16), ticks
+    enable : In(1), 0: never completes
+    clear : In(1), forget all clicks; the other settings may change only while it is high
+    fired : Out(1), two clocks later: there is a completion
+    sub : Out, its subtick
+    active : Out(1), there is a click that may yet be alive
+    """
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+        super().__init__(
+            {
+                "slot": In(Slot(parameters)),
+                "required": In(parameters.channels),
+                "window": In(16),
+                "enable": In(1),
+                "clear": In(1),
+                "fired": Out(1),
+                "sub": Out(parameters.sub_bits),
+                "active": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        channels, samples = self.parameters.channels, self.parameters.samples
+
+        start = Signal()
+        m.d.sync += start.eq(self.slot.start)
+        clicks = Signal(data.ArrayLayout(ClickSlot(self.parameters), channels))
+        hits = Signal(data.ArrayLayout(samples, channels))
+        alive = Signal(data.ArrayLayout(samples, channels))
+        held = Signal(channels)
+        active = Signal(channels)
+
+        complete = Signal(samples)
+        before = Signal(samples)  # bit s: complete before subtick s
+        completed = Signal()
+        for s in range(samples):
+            ready = Cat(alive[channel][s] | hits[channel][s] for channel in range(channels))
+            m.d.comb += [complete[s].eq(ready.all()), before[s].eq(complete[:s].any())]
+        m.d.comb += completed.eq(complete.any())
+
+        for channel in range(channels):
+            click = Signal(ClickSlot(self.parameters), name=f"click{channel}")
+            m.d.comb += [
+                click.valid.eq(self.slot.clicks[channel].valid & self.required[channel]),
+                click.sub.eq(self.slot.clicks[channel].sub),
+            ]
+            m.d.sync += clicks[channel].eq(click)
+
+            m.submodules[f"lifetime{channel}"] = lifetime = Lifetime(self.parameters, 16)
+            m.d.comb += [
+                lifetime.window.eq(self.window),
+                lifetime.click.eq(click),
+                lifetime.clear.eq(self.clear | self.slot.start),
+                active[channel].eq(lifetime.active),
+            ]
+
+            m.submodules[f"reach{channel}"] = reach = Reach(self.parameters, 16)
+            m.d.comb += [
+                reach.window.eq(self.window),
+                reach.clicks.eq(Cat(click.valid & (click.sub == s) for s in range(samples))),
+            ]
+            dead = self.clear | ~self.enable
+            m.d.sync += hits[channel].eq(Mux(dead, 0, reach.alive | (~self.required[channel]).replicate(samples)))
+
+            survives = Mux(
+                clicks[channel].valid,
+                ~completed | before.bit_select(clicks[channel].sub, 1),
+                held[channel] & ~completed & ~start,
+            )
+            coming = Mux(dead | self.slot.start, 0, lifetime.alive)
+            m.d.sync += [
+                held[channel].eq(survives & ~dead),
+                alive[channel].eq(coming & survives.replicate(samples)),
+            ]
+
+        m.d.sync += [
+            self.fired.eq(completed & ~self.clear),
+            self.sub.eq(first_set(m, complete)),
+            self.active.eq(active.any()),
+        ]
+
+        return m

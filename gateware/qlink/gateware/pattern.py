@@ -1,0 +1,135 @@
+"""One pattern, from clicks to decided heralds."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .capture import STAMP_BITS, Capture, CaptureQueue
+from .interface import Slot
+from .matcher import PatternMatcher
+from .pipeline import delayed
+from .veto import Veto
+
+DECISION = 6  # clocks from `slot` to `decided`
+
+
+class PatternSettings(wiring.Signature):
+    """What the registers say of one pattern, as `Settings` has it of all."""
+
+    def __init__(self, parameters):
+        super().__init__(
+            {
+                "required": Out(parameters.channels),
+                "forbidden": Out(parameters.channels),
+                "window": Out(16),
+                "outcome": Out(2),
+                "gated": Out(1),
+            }
+        )
+
+
+class Pattern(wiring.Component):
+    """Find the heralds of one pattern and keep what their records need.
+
+    Members
+    -------
+    settings : In(PatternSettings)
+    clear : In(1), forget all clicks and pending completions
+    now : In(Slot), of the clock that has come
+    delay : Out, by how many clocks `slot` is to be late, besides one
+    slot : In(Slot)
+    clock : In, low bits of a clock number, one clock before the one of `decided`
+    fired : Out(1), two clocks after `slot`, if nothing can veto it: there is a herald
+    decided, vetoed : Out(1), `DECISION` clocks after `slot`: a completion is a herald, or was vetoed
+    lost : Out(1), there is no room for the decided herald
+    head : Out(Capture), the oldest herald kept
+    take : In(1), drop it
+    active : Out(1), there is a click that may yet matter
+    """
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+        self.delay_bits = parameters.veto_depth.bit_length()
+        super().__init__(
+            {
+                "settings": In(PatternSettings(parameters)),
+                "clear": In(1),
+                "now": In(Slot(parameters)),
+                "delay": Out(self.delay_bits),
+                "slot": In(Slot(parameters)),
+                "clock": In(STAMP_BITS - parameters.sub_bits),
+                "fired": Out(1),
+                "decided": Out(1),
+                "vetoed": Out(1),
+                "lost": Out(1),
+                "head": Out(Capture(parameters)),
+                "take": In(1),
+                "active": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        settings = self.settings
+        enable, vetoing, shift = self._prepare(m)
+
+        m.submodules.matcher = matcher = PatternMatcher(self.parameters)
+        m.d.comb += [
+            matcher.slot.eq(self.slot),
+            matcher.required.eq(settings.required),
+            matcher.window.eq(settings.window),
+            matcher.enable.eq(enable),
+            matcher.clear.eq(self.clear),
+        ]
+
+        m.submodules.veto = veto = Veto(self.parameters)
+        m.d.comb += [
+            veto.now.eq(self.now),
+            veto.slot.eq(self.slot),
+            veto.forbidden.eq(settings.forbidden),
+            veto.required.eq(settings.required),
+            veto.window.eq(settings.window),
+            veto.shift.eq(shift),
+            veto.clear.eq(self.clear),
+            veto.fired.eq(matcher.fired),
+            veto.sub.eq(matcher.sub),
+        ]
+
+        completed = delayed(m, matcher.fired, DECISION - 2)
+        m.d.comb += [
+            self.fired.eq(matcher.fired & ~vetoing),
+            self.decided.eq(completed & ~veto.vetoed & ~self.clear),
+            self.vetoed.eq(completed & veto.vetoed & ~self.clear),
+            self.active.eq(matcher.active | veto.active),
+        ]
+
+        m.submodules.captures = captures = CaptureQueue(self.parameters)
+        m.d.comb += [
+            captures.slot.eq(delayed(m, self.slot, DECISION - 1)),
+            captures.now.eq(self.clock),
+            captures.sub.eq(delayed(m, matcher.sub, DECISION - 3)),
+            captures.constant.delay.eq(self.delay),
+            captures.constant.channels.eq(settings.required),
+            captures.constant.outcome.eq(settings.outcome),
+            captures.constant.gated.eq(settings.gated),
+            captures.decided.eq(self.decided),
+            captures.take.eq(self.take),
+            self.lost.eq(self.decided & captures.full),
+            self.head.eq(captures.head),
+        ]
+
+        return m
+
+    def _prepare(self, m):
+        """Derive what follows from the settings alone; they change only while `clear`."""
+        parameters, settings = self.parameters, self.settings
+        enable, vetoing, shift = Signal(), Signal(), Signal(parameters.sub_bits)
+        clocks = Signal(17)  # of the window, rounded up
+        m.d.sync += [
+            clocks.eq((settings.window + parameters.samples - 1) >> parameters.sub_bits),
+            shift.eq(-settings.window),
+            vetoing.eq(settings.forbidden.any()),
+            enable.eq(settings.required.any() & (~vetoing | (clocks <= parameters.veto_depth))),
+            self.delay.eq(Mux(vetoing, clocks, 0)),
+        ]
+        return enable, vetoing, shift

@@ -1,0 +1,88 @@
+"""Random configurations and pin edges, to compare gateware and model with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
+from qlink.firmware_bridge.registers import Mode
+
+from .coincidence import Edge
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How large a case is: of the board, and how many clocks from `begin` to `end`."""
+
+    channels: int
+    patterns: int
+    samples: int
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a board is set to, and the rising edges at its pins, sorted."""
+
+    configuration: Configuration
+    edges: list[Edge]
+    references: list[int]  # ticks
+
+
+def random_case(rng: Random, shape: Shape, mode: Mode) -> Case:
+    """A case with patterns, rates, windows and gates of all sizes. The first reference comes at `begin`."""
+    attempt_clocks = rng.choice([3, 10, 50, 200])
+    longest = min(attempt_clocks * shape.samples, 60_000) if mode is Mode.GATED else rng.choice([3, 12, 100, 3000])
+    configuration = Configuration(
+        patterns=tuple(random_pattern(rng, shape, longest) for _ in range(shape.patterns)),
+        mode=mode,
+        gates={c: random_gate(rng, attempt_clocks * shape.samples) for c in range(shape.channels)},
+        attempt_clocks=attempt_clocks,
+        reference_timeout=shape.begin + attempt_clocks * rng.randint(1, 4),
+    )
+    densities = [rng.choice([0.003, 0.03, 0.1, 0.45]) for _ in range(shape.channels)]
+    edges = [
+        (tick, channel)
+        for channel, density in enumerate(densities)
+        for tick in rising_edges(rng, shape, density / rng.choice([1, 1, 4]))
+    ]
+    period = attempt_clocks * shape.samples
+    first = shape.begin * shape.samples  # at once, so that it does not matter when the board began to wait
+    references = rising_edges(rng, shape, min(0.45, rng.choice([0.3, 1, 3]) / period))
+    return Case(configuration, sorted(edges), [first, *(tick for tick in references if tick > first + 1)])
+
+
+def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:
+    channels = list(range(shape.channels))
+    rng.shuffle(channels)
+    required = channels[: rng.choice([1, 2, 2, 2, 3, shape.channels, 0])]
+    others = channels[len(required) :]
+    forbidden = others[: rng.choice([0, 0, 1, 2])]
+    window = rng.choice([rng.randint(0, 8), rng.randint(0, longest), longest])
+    return Pattern(frozenset(required), window, rng.choice(list(Outcome)), frozenset(forbidden))
+
+
+def random_gate(rng: Random, length: int) -> Gate:
+    start = rng.choice([0, rng.randrange(length), rng.randrange(length)])
+    stop = rng.choice([length, start + rng.randint(0, 8), rng.randrange(2 * length)])
+    return Gate(start, stop)
+
+
+def rising_edges(rng: Random, shape: Shape, density: float) -> list[int]:
+    """Ticks at which a pin rises; it is low for a tick at least before each."""
+    ticks, tick = [], shape.begin * shape.samples
+    while tick < shape.end * shape.samples:
+        tick += 1 if rng.random() < density else 1 + int(rng.expovariate(density))
+        ticks.append(tick)
+        tick += 1
+    return [tick for tick in ticks if tick < shape.end * shape.samples]
+
+
+def levels(rng: Random, ticks: Sequence[int], length: int) -> list[int]:
+    """A pin's level at each tick that rises at `ticks` and falls at random between."""
+    pin = [0] * length
+    for tick, coming in zip(ticks, [*ticks, length][1:], strict=True):
+        stop = tick + 1 + (int(rng.random() ** 3 * (coming - tick - 1)) if coming > tick + 1 else 0)
+        pin[tick:stop] = [1] * (stop - tick)
+    return pin
