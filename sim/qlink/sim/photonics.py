@@ -63,6 +63,10 @@ class HeraldedLink:
         )
 
     @property
+    def channels(self) -> int:
+        return 2 * self.rounds
+
+    @property
     def rounds(self) -> int:
         return 1 if self.scheme is Scheme.SINGLE else 2
 
@@ -148,6 +152,10 @@ class PairSource:
     dark_hz: float = 500.0  # per channel
     jitter_ps: float = 350.0  # standard deviation
     dead_ps: int = 50_000
+
+    @property
+    def channels(self) -> int:
+        return 2 * self.arms
 
     def clicks(self, tick_ps: float, rng: np.random.Generator) -> Source:
         """Return the source's clicks, for ever."""

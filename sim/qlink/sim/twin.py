@@ -1,7 +1,7 @@
 """The board in software: the gateware's own RTL, compiled, with clicks and bytes in and bytes out.
 
-Time is counted in system clocks since reset, and only passes inside `run` and `answer`. One call works on as many clocks as
-are asked for; clocks in which nothing can happen are skipped, which the byte stream does not show.
+Time is counted in system clocks since reset, and only passes inside `run`, `work` and `settle`. One call works on as
+many clocks as are asked for; clocks in which nothing can happen are skipped, which the byte stream does not show.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from qlink.firmware_bridge.events import CLICK
 
 from .errors import TwinError
+from .sources import REFERENCE
 from .twin_build import Progress, build, silent
 
 if TYPE_CHECKING:
     from qlink.gateware.parameters import Parameters
 
-REFERENCE = 255  # the channel number of a reference edge
 PULSE = np.dtype([("clock", "<u8"), ("pins", "u1"), ("pad", "u1", 7)])
 
 _BUFFER_BYTES = 1 << 20
@@ -60,7 +60,7 @@ def no_clicks() -> NDArray[np.void]:
 class Twin:
     """A compiled board. Not thread-safe; several may run side by side, and the GIL is free while they do."""
 
-    def __init__(self, library: Path, channels: int, samples: int, link: Link = Link()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, library: Path, channels: int, samples: int, link: Link = Link()) -> None:
         if link.clocks_per_byte < 1:
             raise TwinError(f"clocks_per_byte has to be at least 1, not {link.clocks_per_byte}")
         self.channels, self.samples = channels, samples
@@ -94,7 +94,7 @@ class Twin:
 
     @property
     def unresolved(self) -> list[int]:
-        """Clicks that came within a tick of one on the same channel, so were no edge: by channel, last the reference."""
+        """Clicks within a tick of one on the same channel, which are no edge: by channel, the reference last."""
         return [*self._state.unresolved[0 : self.channels], self._state.unresolved[16]]
 
     def feed(self, clicks: NDArray[np.void]) -> None:
@@ -110,6 +110,11 @@ class Twin:
             raise TwinError(f"a click's channel is out of range: this twin has channels 0 to {self.channels - 1}")
         self._clicks = np.concatenate([self._clicks, clicks]) if len(self._clicks) else np.ascontiguousarray(clicks)
 
+    @property
+    def asked(self) -> bool:
+        """Whether requests wait for the link."""
+        return bool(self._requests)
+
     def request(self, data: bytes) -> None:
         """Send `data` down the link as soon as it takes it."""
         self._requests += data
@@ -121,19 +126,35 @@ class Twin:
         self.request(requests)
         until, pieces = self.now + clocks, []
         while self.now < until:
-            pieces.append(self._work(until, _NO_LIMIT, _BUFFER_BYTES, until_answered=False))
+            pieces.append(self.work(until, _NO_LIMIT))
         return b"".join(pieces)
 
-    def answer(self, clocks: int, evaluations: int, size: int = _BUFFER_BYTES) -> bytes:
-        """Run until bytes have come and all is idle again, or one of the limits is reached; return up to `size` bytes."""
-        return self._work(self.now + clocks, evaluations, min(size, _BUFFER_BYTES), until_answered=True)
+    def work(self, until: int, evaluations: int, size: int = _BUFFER_BYTES, *, until_answered: bool = False) -> bytes:
+        """Run to the clock `until` at most, and return up to `size` bytes that came up.
+
+        Comes back earlier when `evaluations` clocks were computed; and with `until_answered` as soon as there are
+        bytes, all requests are in and all is idle again.
+        """
+        size = min(size, _BUFFER_BYTES)
+        requests, ffi = self._requests, _ffi()
+        work = ffi.new("twin_work *")
+        held = ffi.from_buffer(requests)
+        work.clicks, work.click_count = ffi.cast("twin_click *", self._clicks.ctypes.data), len(self._clicks)
+        work.requests, work.request_count = ffi.cast("uint8_t *", held), len(requests)
+        work.bytes, work.byte_capacity = ffi.cast("uint8_t *", self._buffer.ctypes.data), size
+        work.until, work.evaluations, work.until_answered = until, evaluations, until_answered
+        if self._lib.twin_run(self._twin, work) == self._lib.TWIN_CLICK_TOO_LATE:
+            raise TwinError("a click comes too late")
+        self._clicks = self._clicks[work.clicks_taken :]
+        self._requests = requests[work.requests_taken :]
+        return self._buffer[: work.bytes_given].tobytes()
 
     def settle(self, limit: int = 100_000_000) -> bytes:
-        """Run until all clicks and requests are in and nothing moves any more; `TwinError` after `limit` clocks of work."""
+        """Run until all clicks and requests are in and nothing moves; `TwinError` after `limit` computed clocks."""
         pieces, end = [], self.evaluated + limit
         while self.waiting or self._requests or not self.idle:
             until = int(self._clicks["tick"][-1]) // self.samples + 1 if self.waiting else self.now + 100
-            pieces.append(self._work(until, limit, _BUFFER_BYTES, until_answered=False))
+            pieces.append(self.work(until, limit))
             if self.evaluated > end:
                 raise TwinError(f"the twin does not come to rest: it is still busy after {limit} clocks of work")
         return b"".join(pieces)
@@ -154,21 +175,7 @@ class Twin:
             if count < len(piece):
                 return np.concatenate(pieces)
 
-    def _work(self, until: int, evaluations: int, size: int, *, until_answered: bool) -> bytes:
-        ffi, requests = _ffi(), self._requests
-        work = ffi.new("twin_work *")
-        held = ffi.from_buffer(requests)
-        work.clicks, work.click_count = ffi.cast("twin_click *", self._clicks.ctypes.data), len(self._clicks)
-        work.requests, work.request_count = ffi.cast("uint8_t *", held), len(requests)
-        work.bytes, work.byte_capacity = ffi.cast("uint8_t *", self._buffer.ctypes.data), size
-        work.until, work.evaluations, work.until_answered = until, evaluations, until_answered
-        if self._lib.twin_run(self._twin, work) == self._lib.TWIN_CLICK_TOO_LATE:
-            raise TwinError("a click comes too late")
-        self._clicks = self._clicks[work.clicks_taken :]
-        self._requests = requests[work.requests_taken :]
-        return self._buffer[: work.bytes_given].tobytes()
 
-
-def open_twin(parameters: "Parameters", link: Link = Link(), progress: Progress = silent) -> Twin:  # noqa: B008 (frozen)
+def open_twin(parameters: "Parameters", link: Link = Link(), progress: Progress = silent) -> Twin:
     """Return a twin of the board with these parameters, compiled now if it has to be."""
     return Twin(build(parameters, progress), parameters.channels, parameters.samples, link)

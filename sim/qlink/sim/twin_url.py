@@ -1,0 +1,155 @@
+"""What a `twin://` URL asks for: `twin://SOURCE?option=value&...`."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl
+
+import numpy as np
+
+from qlink.firmware_bridge.errors import TransportError
+from qlink.gateware.parameters import Parameters
+
+from .photonics import PS_PER_S, HeraldedLink, PairSource
+from .recordings import read_recording
+from .sources import Source, idle, limited, recorded
+from .twin import Link
+
+MAX_CLOCK_HZ = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """No clicks at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The clicks of a lab recording, one tick per time unit."""
+
+    file: str
+
+
+Kind = Idle | Recorded | HeraldedLink | PairSource
+KINDS: Mapping[str, type[Kind]] = {
+    "idle": Idle,
+    "heralded": HeraldedLink,
+    "pairs": PairSource,
+    "recording": Recorded,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options that every source takes."""
+
+    channels: int = 8
+    patterns: int = 8
+    samples: int = 4
+    tick_ps: float = 1250.0
+    seed: int = 1
+    pace: float = 0.0  # simulated seconds a second; 0: as fast as it is read
+    duration_s: float = math.inf  # from the start of the run
+    clocks_per_byte: int = 1
+    skipping: int = 1  # 0: compute every clock
+
+    def __post_init__(self) -> None:
+        _at_least("seed", self.seed, 0)
+        _at_least("pace", self.pace, 0)
+        _at_least("clocks_per_byte", self.clocks_per_byte, 1)
+        for name in ("tick_ps", "duration_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} has to be above 0, not {getattr(self, name)}")
+        if self.skipping not in (0, 1):
+            raise ValueError(f"skipping has to be 0 or 1, not {self.skipping}")
+
+    @property
+    def parameters(self) -> Parameters:
+        hertz = round(PS_PER_S / (self.tick_ps * self.samples)) if self.samples > 0 else 1
+        return Parameters(
+            channels=self.channels,
+            patterns=self.patterns,
+            samples=self.samples,
+            clock_hz=min(max(hertz, 1), MAX_CLOCK_HZ),
+            tick_fs=round(self.tick_ps * 1000),
+        )
+
+    @property
+    def link(self) -> Link:
+        return Link(clocks_per_byte=self.clocks_per_byte, skipping=bool(self.skipping))
+
+
+@dataclass(frozen=True, slots=True)
+class TwinUrl:
+    """A URL understood and checked."""
+
+    kind: Kind
+    options: Options
+    parameters: Parameters
+
+    def source(self) -> Source:
+        """Return the clicks that were asked for. Reads the file of a recording; `RecordingError` if it is damaged."""
+        rng, tick_ps = np.random.default_rng(self.options.seed), self.options.tick_ps
+        match self.kind:
+            case Idle():
+                source = idle()
+            case Recorded(file):
+                source = recorded(read_recording(Path(file), self.parameters.channels).clicks)
+            case HeraldedLink() | PairSource() as physics:
+                source = physics.clicks(tick_ps, rng)
+        if math.isinf(self.options.duration_s):
+            return source
+        return limited(source, math.ceil(self.options.duration_s * PS_PER_S / tick_ps))
+
+
+def parse_url(parts: SplitResult) -> TwinUrl:
+    """Return what `parts` asks for. `TransportError` names the source or option that is unknown or wrong."""
+    if parts.netloc not in KINDS or parts.path.strip("/"):
+        raise TransportError(f"{parts.geturl()!r} names no source: begin with twin://{{{','.join(KINDS)}}}")
+    kind = KINDS[parts.netloc]
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in given:
+            raise TransportError(f"twin option {name} is given twice")
+        given[name] = value
+    known = [field.name for field in (*fields(Options), *fields(kind))]
+    for name in given:
+        if name not in known:
+            raise TransportError(f"twin://{parts.netloc} has no option {name!r}: it takes {', '.join(known)}")
+    try:
+        options = Options(**_values(Options, given))
+        chosen = kind(**_values(kind, given))
+        parameters = options.parameters
+    except ValueError as error:
+        raise TransportError(f"twin://{parts.netloc}: {error}") from error
+    needed = chosen.channels if isinstance(chosen, HeraldedLink | PairSource) else 1
+    if needed > parameters.channels:
+        raise TransportError(f"twin://{parts.netloc} needs {needed} channels, not {parameters.channels}")
+    return TwinUrl(chosen, options, parameters)
+
+
+def _values(kind: type[Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """The members of a dataclass, converted to their types."""
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        if field.name in given:
+            text, convert = given[field.name], field.type
+            try:
+                values[field.name] = convert(text)  # type: ignore[operator]
+            except ValueError:
+                raise ValueError(f"{field.name} = {text!r} is not {_expected(convert)}") from None
+        elif field.default is MISSING:
+            raise ValueError(f"option {field.name} is missing")
+    return values
+
+
+def _expected(convert: Any) -> str:
+    names = {int: "a whole number", float: "a number"}
+    return names.get(convert) or f"one of {', '.join(convert)}"
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if not value >= least:
+        raise ValueError(f"{name} has to be at least {least}, not {value}")
