@@ -1,11 +1,15 @@
 """`qlinkctl board`: make bitstreams, flash them, and see which boards there are."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Group
 from rich.padding import Padding
+
+from qlink.firmware_bridge.board import open_board
+from qlink.firmware_bridge.ftdi import list_boards
 
 from .output import json_option, stderr, stdout, table, write_json
 
@@ -67,6 +71,44 @@ def list_(profiles: bool, as_json: bool) -> None:
     """
     if profiles:
         _list_profiles(as_json)
+        return
+    found = list_boards()
+    if as_json:
+        write_json({"boards": [asdict(one) for one in found]})
+    elif found:
+        rows = ((one.url, one.description, one.serial or "-") for one in found)
+        stdout().print(table("FTDI chips on USB", ("URL", "", "serial"), rows))
+    else:
+        raise click.ClickException("no FTDI chip on USB: plug a board in, or try qlinkctl board info twin://idle")
+
+
+@board.command()
+@click.argument("url")
+@json_option
+def info(url: str, as_json: bool) -> None:
+    """Ask the board at URL what it is, and check that it speaks this program's wire contract.
+
+    \b
+    Example, without any hardware:
+        qlinkctl board info twin://idle
+    """
+    with open_board(url) as opened:
+        identity = opened.identity
+    latency_ns = identity.herald_latency * 1e9 / identity.clock_hz
+    if as_json:
+        write_json({"url": url, **asdict(identity), "herald_latency_ns": latency_ns})
+        return
+    rows = (
+        ("board", identity.board),
+        ("gateware", f"{identity.build:08x}"),
+        ("wire contract", f"{identity.contract_version}, as here"),
+        ("channels", identity.channels),
+        ("patterns", identity.patterns),
+        ("system clock", f"{identity.clock_hz / 1e6:g} MHz, {identity.samples} samples a clock"),
+        ("tick", f"{identity.tick_fs / 1e3:g} ps"),
+        ("herald latency", f"{identity.herald_latency} clocks, {latency_ns:g} ns; the pins' registers not counted"),
+    )
+    stdout().print(table(url, ("", ""), rows))
 
 
 def _list_profiles(as_json: bool) -> None:
@@ -126,8 +168,8 @@ def _drawn(report: "BuildReport") -> Group:
     )
     latency = report.latency
     words = (
-        f"herald latency: {latency.clocks} clocks, {latency.ns:g} ns, from the clock that samples the completing click\n"
-        f"to the edge at the herald pin ({latency.engine_clocks} in the engine, {latency.pin_clocks} in the pins' "
-        f"registers)\nbitstream: {report.bitstream}"
+        f"herald latency: {latency.clocks} clocks, {latency.ns:g} ns, from the clock that samples the completing\n"
+        f"click to the edge at the herald pin ({latency.engine_clocks} in the engine, {latency.pin_clocks} in the "
+        f"pins' registers)\nbitstream: {report.bitstream}"
     )
     return Group(clocks, cells, Padding(words, (0, 1)))

