@@ -8,8 +8,8 @@ belongs to another journal costs time and nothing else.
 import os
 from bisect import bisect_right
 from collections import deque
-from itertools import islice
-from pathlib import Path
+from collections.abc import Sequence
+from itertools import chain, islice
 
 import msgspec
 
@@ -33,13 +33,13 @@ class Index(msgspec.Struct):
 class Archive:
     """Numbers what the journal's events are made known by. Events have to be handed in, in the journal's order."""
 
-    def __init__(self, journal: Journal, path: Path) -> None:
+    def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._file = path.with_suffix(".index")
+        self._file = journal.path.with_suffix(".index")
         self._recent: dict[str, deque[Body]] = {}
         self._index = self._load()
-        for sequence, _, effects in journal.replay(after=self._index.sequence):
-            self.take(sequence, effects)
+        for entry in journal.entries(after=self._index.sequence):
+            self.take(entry.first, entry.decided)
 
     def last(self, topic: str) -> int:
         """Number of the topic's last publication; 0 when there was none."""
@@ -49,18 +49,18 @@ class Archive:
     def topics(self) -> list[str]:
         return list(self._index.last)
 
-    def take(self, sequence: int, effects: list[Effect]) -> list[tuple[str, int, Body]]:
-        """Number the publications of event `sequence`: topic, number, body."""
-        self._index.sequence = sequence
+    def take(self, first: int, decided: Sequence[list[Effect]]) -> list[tuple[str, int, Body]]:
+        """Number what a batch is made known by: topic, number, body. `first`: its first event's sequence number."""
         publications: list[tuple[str, int, Body]] = []
-        for effect in effects:
+        for effect in chain.from_iterable(decided):
             topic = topic_of(effect)
             if topic is not None:
                 publications.append((topic, self._number(topic, effect), effect))
         for topic, number in {topic: number for topic, number, _ in reversed(publications)}.items():
             marks = self._index.marks.setdefault(topic, [])
             if not marks or number >= marks[-1][0] + MARK_EVERY:
-                marks.append((number, sequence))  # the event's first publication on this topic
+                marks.append((number, first))  # the batch's first publication on this topic
+        self._index.sequence = first + len(decided) - 1
         return publications
 
     def find(self, topic: str, first: int, limit: int) -> list[Body]:
@@ -73,7 +73,7 @@ class Archive:
 
     def save(self) -> None:
         """Keep what was counted, for the next start."""
-        self._index.began_ns = self._time_of(1)
+        self._index.began_ns = self._began_ns()
         temporary = self._file.with_suffix(f".index.{os.getpid()}")
         temporary.touch(mode=0o600)
         temporary.write_bytes(msgspec.msgpack.encode(self._index))
@@ -91,25 +91,24 @@ class Archive:
         marks = self._index.marks[topic]
         number, sequence = marks[max(bisect_right(marks, first, key=lambda mark: mark[0]) - 1, 0)]
         found: list[Body] = []
-        for _, _, effects in self._journal.replay(after=sequence - 1):
-            for effect in effects:
-                if topic_of(effect) == topic:
-                    if number >= first:
-                        found.append(effect)
-                    number += 1
-                    if len(found) >= count:
-                        return found
-        return found
+        for entry in self._journal.entries(after=sequence - 1):
+            bodies = [effect for effect in chain.from_iterable(entry.decided) if topic_of(effect) == topic]
+            found += bodies[max(first - number, 0) :]
+            number += len(bodies)
+            if len(found) >= count:
+                break
+        return found[:count]
 
     def _load(self) -> Index:
-        began_ns = self._time_of(1)
+        began_ns = self._began_ns()
         try:
             index = msgspec.msgpack.decode(self._file.read_bytes(), type=Index)
         except (OSError, msgspec.DecodeError):
             return Index(began_ns)
-        ours = index.began_ns == began_ns and (not index.sequence or self._time_of(index.sequence))
+        ours = index.began_ns == began_ns and index.sequence <= self._journal.last
         return index if ours else Index(began_ns)
 
-    def _time_of(self, sequence: int) -> int:
-        """The time of an event of the journal; 0 when there is none."""
-        return next((event.time_ns for _, event, _ in self._journal.replay(after=sequence - 1)), 0)
+    def _began_ns(self) -> int:
+        """The time of the journal's first event, 0 when there is none: no two journals have the same."""
+        entry = next(self._journal.entries(), None)
+        return entry.events[0].time_ns if entry is not None else 0

@@ -53,5 +53,12 @@ class TickClock:
         self._last_ns = max(self._last_ns, self._since_start(tick) + self._offset_ns)
         return self._last_ns
 
+    def restarted(self, tick: int, arrival_ns: int) -> "TickClock":
+        """A clock for the same board after it began to count anew."""
+        clock = TickClock(self._tick_fs, self._source)
+        clock.observe(tick, arrival_ns)
+        clock._last_ns = self._last_ns
+        return clock
+
     def _since_start(self, tick: int) -> int:
         return tick * self._tick_fs // FS_PER_NS

@@ -73,7 +73,8 @@ class Publisher:
     def beat(self) -> None:
         """Tell every topic's last number, so that silence is not taken for loss nor loss for silence."""
         for topic in sorted({*TOPICS, *self._archive.topics} - {REQUEST_TOPIC}):
-            self._beat(topic)
+            if topic != SLO_TOPIC or self._reports:
+                self._beat(topic)
 
     def last(self, topic: str) -> int:
         return self._slo_number if topic == SLO_TOPIC else self._archive.last(topic)

@@ -10,6 +10,7 @@ import zmq
 
 from .keys import Credentials, KeyPair
 
+LINGER_MS = 200  # how long a closed server socket goes on sending what is on its way
 BURST = 256  # messages taken in before others in the loop have their turn
 
 Frames = Sequence[zmq.Frame]
@@ -80,7 +81,7 @@ def user_id(frame: zmq.Frame) -> str:
 def server_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, keys: KeyPair, domain: str) -> zmq.Socket[bytes]:
     """A socket that speaks CURVE alone, and asks `authentication.Authenticator` about everyone who comes."""
     socket = context.socket(kind)
-    socket.LINGER = 0
+    socket.LINGER = LINGER_MS
     socket.CURVE_SERVER = 1
     socket.CURVE_PUBLICKEY = keys.public
     socket.CURVE_SECRETKEY = keys.secret

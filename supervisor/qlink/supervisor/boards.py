@@ -1,0 +1,144 @@
+"""The board's side of the service: one thread owns it, reads it, and opens it again when it is gone."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from qlink.firmware_bridge.configuration import Configuration, Identity
+from qlink.firmware_bridge.errors import BridgeError, EndOfStream
+from qlink.firmware_bridge.events import Batch
+
+from .link_clock import Clock
+from .settings import Backoff
+
+log = logging.getLogger(__name__)
+
+READ_AHEAD = 64  # batches that may wait for the loop; then the board is not read, and says itself what it had to drop
+
+
+class LinkState(StrEnum):
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"  # the board is gone; it is tried again
+    ENDED = "ended"  # a recording or a simulation came to its end
+
+
+class Board(Protocol):
+    """What the service needs of `firmware_bridge.board.Board`."""
+
+    identity: Identity
+
+    def configure(self, configuration: Configuration) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def events(self, timeout_s: float) -> Batch: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BoardUp:
+    """The board runs; what comes now counts from zero."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class BoardGone:
+    state: LinkState  # DOWN or ENDED
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Events, and when they came in by the link's clock."""
+
+    batch: Batch
+    time_ns: int
+
+
+News = BoardUp | BoardGone | Arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a board is read."""
+
+    configuration: Configuration | None
+    backoff: Backoff
+    poll_s: float
+
+
+class BoardReader:
+    """Reads a board in a thread of its own. `deliver` is called in that thread, in order; it may wait.
+
+    Tells each state once. A board that is lost is opened, configured and started again, after growing pauses.
+    """
+
+    def __init__(
+        self, open_board: Callable[[], Board], reading: Reading, clock: Clock, deliver: Callable[[News], None]
+    ) -> None:
+        self._open_board = open_board
+        self._reading = reading
+        self._clock = clock
+        self._deliver = deliver
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="board reader", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Have the board stopped and closed. Returns at once; `join` waits for it."""
+        self._ending.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether the board is closed."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._ending.is_set():
+            try:
+                self._read(self._opened())
+            except EndOfStream as end:
+                self._deliver(BoardGone(LinkState.ENDED, str(end)))
+                return
+            except BridgeError as error:
+                failures = failures + 1 if not self._was_up else 1
+                pause_s = self._reading.backoff.delay_s(failures)
+                if failures == 1:
+                    log.error("the link is unavailable: %s", error)  # noqa: TRY400 (the sentence says it all)
+                log.info("trying the board again in %.1f s", pause_s)
+                self._deliver(BoardGone(LinkState.DOWN, str(error)))
+                self._ending.wait(pause_s)
+
+    def _opened(self) -> Board:
+        self._was_up = False
+        board = self._open_board()
+        try:
+            if self._reading.configuration is not None:
+                board.configure(self._reading.configuration)
+            board.start()
+        except BaseException:
+            board.close()
+            raise
+        self._was_up = True
+        return board
+
+    def _read(self, board: Board) -> None:
+        log.info("the link is up: board %s, tick %.3f ns", board.identity.board, board.identity.tick_fs / 1e6)
+        self._deliver(BoardUp(board.identity))
+        try:
+            while not self._ending.is_set():
+                batch = board.events(self._reading.poll_s)
+                if any(len(getattr(batch, name)) for name in Batch.__slots__):
+                    self._deliver(Arrived(batch, self._clock()))
+            with suppress(BridgeError):
+                board.stop()
+        finally:
+            board.close()
