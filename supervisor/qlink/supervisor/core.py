@@ -87,6 +87,11 @@ class Core:
         }
 
     @property
+    def now_ns(self) -> int:
+        """The latest time that it was told; 0 before the first event."""
+        return self._now_ns
+
+    @property
     def next_deadline_ns(self) -> int:
         """Nothing falls due before it: hand in `events.Ticked` then. FOREVER_NS when nothing waits."""
         return self._due_ns
