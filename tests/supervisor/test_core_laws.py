@@ -30,21 +30,22 @@ from qlink.supervisor.events import (
     Requested,
     Ticked,
 )
-from qlink.supervisor.model import LinkModel, Settings, Tenant
+from qlink.supervisor.model import LinkModel, PurificationPolicy, Settings, Tenant
 
 MS = 1_000_000
-SLOTS = 5
+SLOTS = 8
 QUOTA = 12
 TENANTS = ("ann", "bob", "cyd")
 SETTINGS = Settings(
     link=LinkModel(
         states=((0.92, 0.01, 0.02, 0.05), (0.75, 0.02, 0.03, 0.20), (0.8, 0.1, 0.05, 0.05), (0.86, 0.01, 0.1, 0.03)),
-        t2_s=(0.05, 0.08),
+        t2_s=(0.3, 0.5),
         memory_slots=SLOTS,
         settle_ns=100_000,
     ),
     tenants={"ann": Tenant(weight=3.0), "bob": Tenant()},
     default_tenant=Tenant(max_waiting=QUOTA),
+    purification=PurificationPolicy(answer_ns=50 * MS),
     lowest_class_every=4,
 )
 
@@ -67,22 +68,28 @@ class LinkMachine(RuleBasedStateMachine):
         self.ended: set[int] = set()
         self.rounds: list[Purify] = []
 
-    @rule(outcome=st.integers(0, 3), flags=st.sampled_from((0, 0, 0, 1, 2, 4, 8)), late_ns=st.integers(0, 10**6))
-    def herald(self, outcome: int, flags: int, late_ns: int) -> None:
-        self.heralds += 1
-        birth_ns = max(0, self.now_ns - late_ns)
-        self.tell(Heralded(birth_ns, self.heralds, self.heralds, self.heralds, 0, outcome, flags))
+    @rule(
+        outcomes=st.lists(st.integers(0, 3), min_size=1, max_size=5),
+        flags=st.sampled_from((0, 0, 0, 0, 0, 1, 2, 4, 8)),
+        late_ns=st.integers(0, MS),
+    )
+    def herald(self, outcomes: list[int], flags: int, late_ns: int) -> None:
+        for outcome in outcomes:
+            self.heralds += 1
+            birth_ns = max(0, self.now_ns - late_ns)
+            self.tell(Heralded(birth_ns, self.heralds, self.heralds, self.heralds, 0, outcome, flags))
+            self.now_ns += 150_000
 
     @rule(
-        key=st.integers(0, 30),
+        key=st.integers(0, 60),
         tenant=st.sampled_from(TENANTS),
         number=st.integers(1, 4),
-        fidelity=st.sampled_from((0.55, 0.7, 0.8, 0.85, 0.9)),
-        time_ms=st.integers(1, 50),
-        lifetime_ms=st.integers(0, 3),
+        fidelity=st.sampled_from((0.55, 0.7, 0.7, 0.78, 0.81, 0.9)),
+        time_ms=st.integers(1, 200),
+        lifetime_ms=st.sampled_from((0, 0, 1)),
         priority=st.integers(0, 2),
-        atomic=st.booleans(),
-        direct=st.booleans(),
+        atomic=st.sampled_from((False, False, True)),
+        direct=st.sampled_from((False, False, True)),
     )
     def ask(
         self,
@@ -101,7 +108,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.wishes.setdefault((tenant, wish.key), wish)
         self.tell(Requested(self.now_ns, wish))
 
-    @rule(ns=st.integers(0, 20 * MS))
+    @rule(ns=st.integers(0, 5 * MS))
     def wait(self, ns: int) -> None:
         self.now_ns += ns
         self.tell(Ticked(self.now_ns))
@@ -118,15 +125,18 @@ class LinkMachine(RuleBasedStateMachine):
             one = self.rounds.pop(pick % len(self.rounds))
             self.tell(Purified(self.now_ns, one.keep, one.spend, success))
 
-    @rule(tenant=st.sampled_from(TENANTS), create_id=st.integers(1, 30))
-    def cancel(self, tenant: str, create_id: int) -> None:
-        self.tell(Cancelled(self.now_ns, tenant, create_id))
+    @rule(stranger=st.booleans(), pick=st.integers(0, 100))
+    def cancel(self, stranger: bool, pick: int) -> None:
+        if open_ := sorted(self.request.keys() - self.over):
+            create_id = open_[pick % len(open_)]
+            tenant = "eve" if stranger else self.request[create_id].tenant
+            self.tell(Cancelled(self.now_ns, tenant, create_id))
 
-    @rule(tenant=st.sampled_from(TENANTS), pick=st.integers(0, 100), consumed=st.booleans())
-    def confirm(self, tenant: str, pick: int, consumed: bool) -> None:
-        if self.owner:
-            pair = sorted(self.owner)[pick % len(self.owner)]
-            self.tell(Confirmed(self.now_ns, tenant, pair, consumed))
+    @rule(stranger=st.sampled_from((False, False, True)), pick=st.integers(0, 100), consumed=st.booleans())
+    def confirm(self, stranger: bool, pick: int, consumed: bool) -> None:
+        if held := sorted(self.owner.keys() - self.ended):
+            pair = held[pick % len(held)]
+            self.tell(Confirmed(self.now_ns, "eve" if stranger else self.owner[pair], pair, consumed))
 
     @rule()
     def restart(self) -> None:
@@ -219,5 +229,5 @@ class LinkMachine(RuleBasedStateMachine):
         assert self.ended == self.born
 
 
-LinkMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+LinkMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=80, deadline=None)
 TestCore = LinkMachine.TestCase

@@ -41,7 +41,7 @@ class AgeingState:
         return middle, max(0.0, middle - half), min(1.0, middle + half)
 
     def lifetime(self, fidelity: float) -> int:
-        """The greatest age at which the state still has `fidelity`: -1 if never, FOREVER_NS if always."""
+        """The greatest age at which the state still has `fidelity`: -FOREVER_NS if never, FOREVER_NS if always."""
         known = self._lifetimes.get(fidelity)
         if known is None:
             if len(self._lifetimes) >= _CACHED_LIFETIMES:
@@ -51,7 +51,7 @@ class AgeingState:
 
     def _solve(self, fidelity: float) -> int:
         if self.fidelity(0) < fidelity:
-            return -1
+            return -FOREVER_NS
         low, high = 0, 1024
         while self.fidelity(high) >= fidelity:
             low, high = high, high * 4
