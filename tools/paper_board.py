@@ -12,7 +12,6 @@ import random
 import select
 import socket
 import struct
-import sys
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -167,4 +166,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
+        main()
