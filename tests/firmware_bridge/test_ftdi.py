@@ -16,7 +16,7 @@ from usb.core import USBError, USBTimeoutError
 
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.errors import TransportError
-from qlink.firmware_bridge.ftdi import Address, explain, list_boards, open_url, parse, strip_status
+from qlink.firmware_bridge.ftdi import Address, FoundBoard, explain, list_boards, open_url, parse, strip_status
 from qlink.firmware_bridge.link import Patience
 from qlink.firmware_bridge.transport import open_transport
 
@@ -266,14 +266,13 @@ def test_what_the_bus_reports_while_reading(usb: VirtualUsb, failure: USBError, 
     transport.close()
 
 
-def test_boards_are_listed_by_url_and_serial(usb: VirtualUsb) -> None:
+def test_boards_are_listed_by_url_serial_and_chip(usb: VirtualUsb) -> None:
     usb.serials = ("FT1A", "FT2B")
-    found = {(board.url, board.description, board.serial) for board in list_boards()}
-    assert {
-        ("ftdi://ftdi:2232:FT1A/2", "QLink board", "FT1A"),
-        ("ftdi://ftdi:2232:FT2B/1", "QLink board", "FT2B"),
-    } <= found
-    assert len(found) == 4
+    assert sorted(list_boards(), key=lambda board: board.url) == [
+        FoundBoard(f"ftdi://ftdi:2232:{serial}/{interface}", "QLink board", serial, "ft2232h")
+        for serial in usb.serials
+        for interface in (1, 2)
+    ]
 
 
 def test_two_boards_are_told_apart_by_serial(usb: VirtualUsb) -> None:

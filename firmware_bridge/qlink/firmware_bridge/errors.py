@@ -51,3 +51,7 @@ class FrameTooNew(DecodeError):
 
 class RecordOverrun(DecodeError):
     """A frame's last record runs past the frame's end; that record is lost."""
+
+
+class FlashError(BridgeError):
+    """A bitstream could not be loaded into a board."""

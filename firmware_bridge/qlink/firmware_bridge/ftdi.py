@@ -28,6 +28,7 @@ LINE_ERRORS = 0x8E  # overrun, parity, framing, receiver FIFO
 WAIT_MS_MIN = 20  # a shorter wait would cut transfers off; the chip answers sooner anyway
 FAR_END = 0x80  # of an endpoint's address: towards the host
 
+CHIPS = {0x6001: "ft232r", 0x6010: "ft2232h", 0x6011: "ft4232h", 0x6014: "ft232h", 0x6015: "ft231x"}  # by product id
 UDEV_RULE = 'SUBSYSTEM=="usb", ATTR{idVendor}=="0403", MODE="0660", TAG+="uaccess"'
 NO_PERMISSION = "no permission to use {url}: put {rule} into /etc/udev/rules.d/70-ftdi.rules and plug it in again"
 NO_BOARD = "no board at {url}: is it plugged in and powered? qlinkctl board list shows those there are"
@@ -66,6 +67,7 @@ class FoundBoard:
     url: str
     description: str
     serial: str
+    chip: str  # "ft2232h", ...; "" when unknown
 
 
 def parse(url: SplitResult) -> Address:
@@ -226,8 +228,8 @@ def list_boards() -> list[FoundBoard]:
     except USB_FAILURES as error:
         raise explain(error, "the FTDI chips") from error
     urls = UsbTools.build_dev_strings("ftdi", Ftdi.VENDOR_IDS, Ftdi.PRODUCT_IDS, devices)
-    serials = [device.sn or "" for device, interfaces in sorted(devices) for _ in range(interfaces)]
+    interfaces = [device for device, count in sorted(devices) for _ in range(count)]  # as build_dev_strings has them
     return [
-        FoundBoard(url, description.strip("()"), serial)
-        for (url, description), serial in zip(urls, serials, strict=True)
+        FoundBoard(url, description.strip("()"), device.sn or "", CHIPS.get(device.pid, ""))
+        for (url, description), device in zip(urls, interfaces, strict=True)
     ]
