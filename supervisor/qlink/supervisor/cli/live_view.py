@@ -8,9 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from .output import amount
+from .output import BELL_STATES, amount
 
-BELL_STATES = ("Φ+", "Ψ-", "Ψ+", "Φ-")  # in the order of firmware_bridge.configuration.Outcome
 BARS = " ▁▂▃▄▅▆▇█"
 MIN_WIDTH, MAX_WIDTH = 80, 110  # columns
 EVENT_LINES = 5  # fewer on a low terminal

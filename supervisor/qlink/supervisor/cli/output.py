@@ -21,6 +21,15 @@ home_option = click.option(
     help="Directory of the supervisor's keys, journal and addresses.",
 )
 
+client_option = click.option("--client", default="local", help="Whose key to use, as made by `qlinkctl keys add`.")
+
+BELL_STATES = ("Φ+", "Ψ-", "Ψ+", "Φ-")  # in the order of firmware_bridge.configuration.Outcome
+
+
+def bell_state(outcome: int) -> str:
+    """Name a Bell state as physicists write it."""
+    return BELL_STATES[outcome] if 0 <= outcome < len(BELL_STATES) else f"outcome {outcome}"
+
 
 def write_json(value: Mapping[str, Any]) -> None:
     """Print `value` as one line of JSON and flush: a reader at the other end of a pipe sees it at once."""

@@ -1,0 +1,101 @@
+"""`qlinkctl up`: run the supervisor of one link."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import structs
+from rich.logging import RichHandler
+
+from qlink.supervisor import model
+from qlink.supervisor.addresses import Addresses
+from qlink.supervisor.service import Outside, Service
+from qlink.supervisor.settings import Endpoints, ServiceSettings
+
+from .link_setup import LinkSetup, set_up
+from .output import home_option, json_option, stderr, write_json
+from .patterns import pattern_option, window_option
+
+PORTS = Endpoints()
+
+
+@click.command()
+@click.option(
+    "--board", "url", default="twin://heralded", help="URL of the board: ftdi://, twin://SOURCE, replay://FILE."
+)
+@pattern_option
+@window_option
+@click.option("--fidelity", type=click.FloatRange(0.25, 1), default=0.92, help="Of a pair at its herald.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), default=1000.0, help="Heralds per second promised."
+)
+@click.option("--t2", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Of both memories, in seconds.")
+@click.option("--slots", type=click.IntRange(min=1), default=128, help="Pairs that the memories hold.")
+@click.option(
+    "--publications", default=PORTS.publications, help="Where heralds are published; port * takes a free one."
+)
+@click.option("--requests", default=PORTS.requests, help="Where requests are taken.")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), default=PORTS.metrics_port, help="0 takes a free one.")
+@click.option("--no-metrics", is_flag=True, help="Serve no metrics.")
+@home_option
+@json_option
+def up(url: str, home: Path, as_json: bool, **options: Any) -> None:
+    """Run the supervisor on a board, until Ctrl-C.
+
+    The keys and the journal lie in the home directory; after any end the next start goes on where the journal ends. A
+    simulated heralded link (twin://heralded) tells its states, rate and patterns by itself.
+
+    \b
+    Example:
+        qlinkctl up --board "twin://heralded?seed=1"
+        qlinkctl up --board ftdi:// --pattern 0,4 --pattern 1,5 --window 4
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr(), show_path=False)]
+    )
+    fidelity, patterns = options["fidelity"], tuple(each.within(options["window"]) for each in options["patterns"])
+    memories = model.LinkModel(
+        states=((fidelity, *((1 - fidelity) / 3,) * 3),) * 4,  # of the error nothing is known: depolarised
+        t2_s=(options["t2"], options["t2"]),
+        memory_slots=options["slots"],
+        rate_hz=options["rate"],
+    )
+    link = set_up(url, patterns, memories, logging.getLogger(__name__).info)
+    port = None if options["no_metrics"] else options["metrics_port"]
+    endpoints = Endpoints(options["publications"], options["requests"], metrics_port=port)
+    asyncio.run(_serve(link, service_settings(link, home, endpoints), as_json))
+
+
+def service_settings(link: LinkSetup, home: Path, endpoints: Endpoints) -> ServiceSettings:
+    """Return how a supervisor of this link is set up."""
+    return ServiceSettings(
+        home=home,
+        decisions=model.Settings(
+            link=link.model, purification=model.PurificationPolicy(enabled=link.nodes is not None)
+        ),
+        configuration=link.configuration,
+        time_source=link.time_source,
+        endpoints=endpoints,
+        contract=link.contract,
+    )
+
+
+async def _serve(link: LinkSetup, settings: ServiceSettings, as_json: bool) -> None:
+    service = Service(settings, Outside(link.open_board, link.nodes))
+    running = asyncio.create_task(service.run())
+    started = asyncio.create_task(service.started.wait())
+    await asyncio.wait([running, started], return_when=asyncio.FIRST_COMPLETED)
+    started.cancel()
+    if service.addresses is not None:
+        _print(service.addresses, settings.home, as_json)
+    await running
+
+
+def _print(addresses: Addresses, home: Path, as_json: bool) -> None:
+    if as_json:
+        write_json({"home": str(home), **structs.asdict(addresses)})
+        return
+    click.echo(f"heralds   {addresses.publications}\nrequests  {addresses.requests}")
+    click.echo(f"metrics   {addresses.metrics or 'none'}\nhome      {home}\nRunning; Ctrl-C ends it.")
