@@ -1,16 +1,16 @@
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
 
-from qlink.firmware_bridge.configuration import Pattern
+from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
 from qlink.firmware_bridge.registers import Mode
-from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, counter_index
+from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, HeraldFlag, counter_index
 from qlink.gateware.detection import Detection
 from qlink.gateware.parameters import Parameters
 from qlink.sim.bench import simulate
-from qlink.sim.cases import Shape, levels, random_case
+from qlink.sim.cases import Case, Shape, levels, random_case
 from qlink.sim.coincidence import Herald, observe
 
 BEGIN = 40  # clocks that the settings are given to arrive
@@ -39,7 +39,7 @@ class Seen:
     clicks: list[tuple[int, int]] = field(default_factory=list)
     pins: list[tuple[int, int]] = field(default_factory=list)  # clock since reset, outcome
     lost: list[tuple[int, int]] = field(default_factory=list)  # clock, pattern
-    idle: list[int] = field(default_factory=list)
+    evaluated: int = 0  # clocks that were simulated
 
 
 def register_values(configuration, parameters):
@@ -72,27 +72,40 @@ def pin_words(case, parameters, end, rng):
         yield _word(bits), _word(reference[first : first + parameters.samples])
 
 
+def steady(words, clock, deadline):
+    """How many clocks after `clock` the pins stay as they are at its end."""
+    count = 0
+    while count < deadline and clock + count + 2 < len(words) and words[clock + count + 1] == (0, 0) == words[clock]:
+        count += 1
+    return count
+
+
 def _word(bits):
     return sum(bit << place for place, bit in enumerate(bits))
 
 
-def run(case, parameters, end, *, ready=lambda clock: True, rng=None):
+def run(case, parameters, end, *, ready=lambda clock: True, rng=None, skip=False):
     """Show `case` to a `Detection` for `end` clocks, and wait for what comes out."""
     dut, seen = Detection(parameters), Seen()
-    words = list(pin_words(case, parameters, end, rng or Random(0)))
+    words = [*pin_words(case, parameters, end, rng or Random(0)), *[(0, 0)] * TAIL]
 
     async def drive(ctx):
         ctx.set(dut.settings, {"restart": 1, **register_values(case.configuration, parameters)})
-        for clock in range(end + TAIL):
-            samples, reference = words[clock] if clock < end else (0, 0)
+        clock = 0
+        while clock < len(words):
+            samples, reference = words[clock]
             ctx.set(dut.samples, samples)
             ctx.set(dut.reference, reference)
             ctx.set(dut.heralds.ready, ready(clock))
             collect(ctx, clock)
+            skipped = steady(words, clock, ctx.get(dut.deadline)) if skip and ctx.get(dut.idle) else 0
+            ctx.set(dut.skip, skipped)
             await ctx.tick()
             ctx.set(dut.settings.restart, 0)
+            clock += 1 + skipped
 
     def collect(ctx, clock):
+        seen.evaluated += 1
         now = ctx.get(dut.clock)
         counts = ctx.get(dut.counts)
         for name, group in COUNTERS.items():
@@ -105,7 +118,6 @@ def run(case, parameters, end, *, ready=lambda clock: True, rng=None):
                 seen.clicks.append((now * parameters.samples + click.sub, channel))
         seen.pins.extend((clock, outcome) for outcome in _places(ctx.get(dut.pins)))
         seen.lost.extend((now, pattern) for pattern in _places(ctx.get(dut.heralds_lost)))
-        seen.idle.append(ctx.get(dut.idle))
         if ctx.get(dut.heralds.valid) and ready(clock):
             seen.heralds.append(herald(ctx.get(dut.heralds.payload)))
 
@@ -135,6 +147,101 @@ def herald(record):
 def expected(case, parameters, end):
     observation = observe(case.configuration, parameters.samples, case.edges, case.references, end)
     return observation.heralds, +observation.counts
+
+
+def free_running(*patterns):
+    return Configuration(patterns)
+
+
+def pattern(*required, window=4, forbidden=(), outcome=Outcome.PSI_PLUS):
+    return Pattern(frozenset(required), window, outcome, frozenset(forbidden))
+
+
+@pytest.mark.parametrize("samples", [1, 2, 4])
+def test_the_pin_follows_the_completing_click_by_a_constant_latency(samples):
+    parameters = Parameters(channels=2, patterns=2, samples=samples)
+    patterns = pattern(0, 1, window=9, outcome=Outcome.PHI_MINUS), pattern(1, outcome=Outcome.PSI_MINUS)
+    ticks = [160 + 33 * place for place in range(8)]
+    edges = sorted((tick - place % 2 * place, place % 2) for tick in ticks for place in range(2))
+    completions = sorted({tick // samples for tick, channel in edges if channel == 0})
+    seen = run(Case(free_running(*patterns), edges, []), parameters, 440 // samples)
+    latency = parameters.herald_latency
+    assert latency <= 10
+    assert [clock - latency for clock, pin in seen.pins if pin == Outcome.PHI_MINUS] == completions
+    clicks = sorted({tick // samples for tick, channel in edges if channel == 1})
+    assert [clock - latency for clock, pin in seen.pins if pin == Outcome.PSI_MINUS] == clicks
+
+
+@pytest.mark.parametrize(("window", "clocks"), [(0, 0), (1, 1), (8, 2), (9, 3), (12, 3), (13, 4), (401, 101)])
+def test_a_pattern_with_forbidden_channels_takes_its_window_longer(window, clocks):
+    parameters = Parameters(channels=2, patterns=1, samples=4)
+    edges = [(2000, 0), (2007, 0), (4000, 0), (4003, 1)]
+    case = Case(free_running(pattern(0, window=window, forbidden=[1])), edges, [])
+    pins = [2000 // 4, 2007 // 4] + [4000 // 4] * (window < 3)
+    seen = run(case, parameters, 1200)
+    assert [clock - parameters.herald_latency - 4 - clocks for clock, _ in seen.pins] == pins
+
+
+def test_a_veto_window_longer_than_the_memory_never_fires():
+    parameters = Parameters(channels=2, patterns=2, samples=4, veto_depth=8)
+    patterns = pattern(0, window=32, forbidden=[1]), pattern(0, window=33, forbidden=[1])
+    assert {h.pattern for h in run(Case(free_running(*patterns), [(200, 0)], []), parameters, 60).heralds} == {0}
+
+
+def test_heralds_without_room_are_told_as_lost():
+    parameters = Parameters(channels=2, patterns=2, samples=4, pattern_depth=8, herald_depth=8)
+    edges = [(160 + 4 * clock, channel) for clock in range(60) for channel in range(2)]
+    case = Case(free_running(pattern(0, window=0), pattern(0, 1)), edges, [])
+    seen = run(case, parameters, 120, ready=lambda clock: clock > 150)
+    heralds, counts = expected(case, parameters, 500)
+    assert seen.counts == counts
+    assert len(seen.lost) > 50
+    lost = {(clock, pattern) for clock, pattern in seen.lost}
+    kept = [h for h in heralds if (h.tick // 4, h.pattern) not in lost]
+    marked = {h.sequence for h in kept if h.sequence and (heralds[h.sequence - 1] not in kept)}
+    assert seen.heralds == [replace(h, flags=HeraldFlag.HERALDS_LOST * (h.sequence in marked)) for h in kept]
+
+
+def test_a_restart_forgets_held_clicks_and_attempts():
+    parameters = Parameters(channels=2, patterns=1, samples=4)
+    dut, heralds = Detection(parameters), []
+    values = register_values(free_running(pattern(0, 1, window=65535)), parameters)
+
+    async def drive(ctx):
+        for clicks in ([0, 1], [1, 1], [0, 2]):
+            ctx.set(dut.settings, {"restart": 1, **values})
+            await ctx.tick()
+            ctx.set(dut.settings.restart, 0)
+            await ctx.tick().repeat(BEGIN)
+            for channel, place in zip((0, 1), clicks, strict=True):
+                ctx.set(dut.samples, place << 4 * channel)
+                heralds.append(0)
+                for _ in range(20):
+                    await ctx.tick()
+                    heralds[-1] += ctx.get(dut.counts.heralds)
+                ctx.set(dut.samples, 0)
+
+    simulate(dut, drive)
+    assert heralds == [0, 0, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_skipping_idle_clocks_changes_nothing(mode):
+    parameters = Parameters(channels=3, patterns=2, samples=4)
+    gates = {channel: Gate(4, 60) for channel in range(3)}
+    patterns = pattern(0, 1, window=20), pattern(0, window=30, forbidden=[2])
+    settings = Configuration(patterns, mode, gates, attempt_clocks=20, reference_timeout=400)
+    rng = Random(5)
+    ticks = sorted(rng.sample(range(50, 2000), 12))
+    edges = [(4 * tick + rng.randrange(10), channel) for tick in ticks for channel in rng.sample(range(3), 2)]
+    case = Case(settings, sorted(edges), [4 * tick - 3 for tick in ticks])
+    plain = run(case, parameters, 2000)
+    skipping = run(case, parameters, 2000, skip=True)
+    assert skipping.evaluated < plain.evaluated / 1.5
+    assert (skipping.heralds, skipping.counts, skipping.clicks) == (plain.heralds, plain.counts, plain.clicks)
+    assert plain.heralds
+    heralds, counts = expected(case, parameters, 2000 + TAIL - 10)
+    assert (plain.heralds, plain.counts) == (heralds, counts)
 
 
 SMALL = [(samples, mode, seed) for samples in (1, 2, 4) for mode in Mode for seed in range(3)]
