@@ -124,11 +124,14 @@ class Decoder:
         return bool(result == lib.QL_FULL)
 
     def _drain(self) -> Batch:
+        out = self._events
+        if not (out.heralds_count or out.counters_count or out.losses_count or out.replies_count or out.gaps_count):
+            return EMPTY
         arrays = {}
         for name, array in self._scratch.items():
-            count = getattr(self._events, f"{name}_count")
+            count = getattr(out, f"{name}_count")
             arrays[name] = array[:count].copy() if count else getattr(EMPTY, name)
-            setattr(self._events, f"{name}_count", 0)
+            setattr(out, f"{name}_count", 0)
         return Batch(clicks=EMPTY.clicks, **arrays)
 
 
