@@ -81,7 +81,7 @@ def serve(home: Path, url: str, rate_hz: float) -> None:
 async def subscribe(home: Path, pairs: int, seconds: float) -> Run:
     """The subscriber process: ask for `pairs` pairs, and measure each grant's age."""
     sent_ns: dict[int, int] = {}
-    ages_ms: list[float] = []
+    granted_ns: dict[int, int] = {}
     async with open_client(home, patience_s=20) as client:
         news = client.subscribe("herald", "request")
         begun_ns, deadline = 0, asyncio.get_running_loop().time() + seconds + 10
@@ -92,18 +92,19 @@ async def subscribe(home: Path, pairs: int, seconds: float) -> Run:
         async with asyncio.timeout_at(deadline):
             async for item in news:
                 now_ns = time.monotonic_ns()
+                begun_ns = begun_ns or now_ns
                 body = item.body
                 if isinstance(body, HeraldPublished):
                     sent_ns[body.pair] = body.tick
-                    begun_ns = begun_ns or now_ns
                 elif isinstance(body, Allocated):
-                    born_ns = sent_ns.pop(body.pair, None)
-                    if born_ns is not None and now_ns - begun_ns > WARM_UP_S * 1e9:
-                        ages_ms.append((now_ns - born_ns) * MS)
+                    granted_ns[body.pair] = now_ns
                     if now_ns - begun_ns > seconds * 1e9 or body.number == pairs:
                         break
         await asking
-    return Run(percentile(ages_ms, 0.5), percentile(ages_ms, 0.99), len(ages_ms), len(sent_ns))
+    measured = [pair for pair, now_ns in granted_ns.items() if now_ns - begun_ns > WARM_UP_S * 1e9 and pair in sent_ns]
+    ages_ms = [(granted_ns[pair] - sent_ns[pair]) * MS for pair in measured]
+    missing = sum(1 for pair in sent_ns if pair not in granted_ns and measured[0] < pair < measured[-1])
+    return Run(percentile(ages_ms, 0.5), percentile(ages_ms, 0.99), len(ages_ms), missing)
 
 
 @contextmanager

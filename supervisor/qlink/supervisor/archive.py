@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from itertools import chain, islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,13 +22,23 @@ REMEMBERED = 20_000  # publications kept in memory per topic
 MARK_EVERY = 512  # publications between two entries of the index into the journal
 
 
+class Run(NamedTuple):
+    """Publications of one topic that follow each other."""
+
+    topic: str
+    first: int  # number of the first
+    bodies: list[Body]
+
+
 class Index(msgspec.Struct):
     """What is known about the journal up to event `sequence`."""
 
     began_ns: int = 0  # time of the journal's first event: whose index it is
     sequence: int = 0
     last: dict[str, int] = {}  # number of the last publication, by topic
-    marks: dict[str, list[tuple[int, int]]] = {}  # some publications' number, and the event that it came from
+    marks: dict[
+        str, list[tuple[int, int]]
+    ] = {}  # some publications' number, and the journal's entry that it is the first of
 
 
 class Archive:
@@ -49,19 +60,15 @@ class Archive:
     def topics(self) -> list[str]:
         return list(self._index.last)
 
-    def take(self, first: int, decided: Sequence[list[Effect]]) -> list[tuple[str, int, Body]]:
-        """Number what a batch is made known by: topic, number, body. `first`: its first event's sequence number."""
-        publications: list[tuple[str, int, Body]] = []
+    def take(self, first: int, decided: Sequence[list[Effect]]) -> list[Run]:
+        """Number what a batch is made known by. `first`: its first event's sequence number."""
+        bodies: dict[str, list[Body]] = {}
         for effect in chain.from_iterable(decided):
             topic = topic_of(effect)
             if topic is not None:
-                publications.append((topic, self._number(topic, effect), effect))
-        for topic, number in {topic: number for topic, number, _ in reversed(publications)}.items():
-            marks = self._index.marks.setdefault(topic, [])
-            if not marks or number >= marks[-1][0] + MARK_EVERY:
-                marks.append((number, first))  # the batch's first publication on this topic
+                bodies.setdefault(topic, []).append(effect)
         self._index.sequence = first + len(decided) - 1
-        return publications
+        return [Run(topic, self._number(topic, first, several), several) for topic, several in bodies.items()]
 
     def find(self, topic: str, first: int, limit: int) -> list[Body]:
         """Publications from number `first` on, at most `limit`. Older ones take some milliseconds."""
@@ -79,12 +86,17 @@ class Archive:
         temporary.write_bytes(msgspec.msgpack.encode(self._index))
         temporary.replace(self._file)
 
-    def _number(self, topic: str, body: Body) -> int:
-        number = self._index.last.get(topic, 0) + 1
-        self._index.last[topic] = number
+    def _number(self, topic: str, entry: int, bodies: list[Body]) -> int:
+        """Give the numbers that come next to the bodies of a journal entry; the first of them."""
+        index = self._index
+        number = index.last.get(topic, 0) + 1
+        index.last[topic] = number + len(bodies) - 1
+        marks = index.marks.setdefault(topic, [])
+        if not marks or number >= marks[-1][0] + MARK_EVERY:
+            marks.append((number, entry))
         if topic not in self._recent:
             self._recent[topic] = deque(maxlen=REMEMBERED)
-        self._recent[topic].append(body)
+        self._recent[topic].extend(bodies)
         return number
 
     def _read(self, topic: str, first: int, count: int) -> list[Body]:

@@ -33,7 +33,6 @@ from .messages import (
     Confirm,
     Create,
     Failed,
-    Heartbeat,
     Publication,
     Recall,
     Recalled,
@@ -150,12 +149,13 @@ class Client:
         try:
             while True:
                 topic, publication = await subscription.next()
-                gap = check.take(topic, publication.number, isinstance(publication.body, Heartbeat))
+                first, bodies = publication.first, publication.bodies
+                gap, known = check.take(topic, first, len(bodies))
                 if gap is not None:
                     async for news in self._fill(gap):
                         yield news
-                if check.is_news:
-                    yield News(topic, publication.number, publication.body)
+                for number, body in enumerate(bodies[known:], first + known):
+                    yield News(topic, number, body)
         finally:
             subscription.close()
 

@@ -18,21 +18,19 @@ class NumberCheck:
     """Watches the numbers of every topic. The first message of a topic that is not in `after` sets where it begins."""
 
     def __init__(self, after: dict[str, int]) -> None:
-        self._last = dict(after)
-        self.is_news = False  # whether the message taken last is new, and no heartbeat
+        self._next = {topic: number + 1 for topic, number in after.items()}
 
-    def take(self, topic: str, number: int, heartbeat: bool) -> Gap | None:
-        """Take in a message; what was missed before it. A heartbeat's number is that of the last message.
+    def take(self, topic: str, first: int, count: int) -> tuple[Gap | None, int]:
+        """Take in a message of `count` publications from number `first` on (none: a heartbeat).
 
-        Raises `PublicationsLost` when the numbers began anew.
+        Returns what was missed before it, and how many of its publications are known already. Raises
+        `PublicationsLost` when the numbers began anew.
         """
-        known = self._last.get(topic)
-        self.is_news = not heartbeat and (known is None or number > known)
-        if known is None:
-            self._last[topic] = number
-            return None
-        if number < known and heartbeat:
-            raise PublicationsLost(f"{topic} went back from {known} to {number}: the supervisor began a new journal")
-        self._last[topic] = max(known, number)
-        missed = number if heartbeat else number - 1
-        return Gap(topic, known + 1, missed) if missed > known else None
+        expected = self._next.get(topic, first)
+        if first < expected and not count:
+            raise PublicationsLost(
+                f"{topic} went back from {expected - 1} to {first - 1}: the supervisor began a new journal"
+            )
+        self._next[topic] = max(expected, first + count)
+        gap = Gap(topic, expected, first - 1) if first > expected else None
+        return gap, max(expected - first, 0)

@@ -1,7 +1,7 @@
 """What travels on the supervisor's sockets. See docs/messages.md, whose tables a test compares with this module.
 
 Every message is a msgpack array that begins with the version of this contract. Publications are two frames, the topic
-and `[VERSION, number, body]`; calls and answers are one frame, `[VERSION, id, body]`. A body is an array that begins
+and `[VERSION, first, bodies]`; calls and answers are one frame, `[VERSION, id, body]`. A body is an array that begins
 with its kind, such as `"herald"`. Decisions of the core travel as they are in `effects`.
 """
 
@@ -34,12 +34,6 @@ TOPICS = (HERALD_TOPIC, PAIR_TOPIC, REQUEST_TOPIC, SLO_TOPIC)
 MAX_REPLAY = 1000  # publications in one answer
 
 
-class Heartbeat(msgspec.Struct, frozen=True, array_like=True, tag="heartbeat"):
-    """Sent on every topic when it is silent, and after a subscription; `number` is that of the topic's last message."""
-
-    time_ns: int
-
-
 class Standing(msgspec.Struct, frozen=True, array_like=True):
     """How one objective stands."""
 
@@ -70,17 +64,19 @@ Body = (
     | Completed
     | Purify
     | PairEnded
-    | Heartbeat
     | SloReport
 )
 
 
 class Publication(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The second frame of a message on a topic. Numbers rise by one per topic; a heartbeat repeats the last."""
+    """The second frame of a message on a topic: what was decided together. Numbers rise by one per topic and body.
+
+    Without bodies it is a heartbeat, sent at intervals and after a subscription: silence is not loss.
+    """
 
     version: int
-    number: int
-    body: Body
+    first: int  # number of the first body, or of the next one that will be
+    bodies: list[Body]
 
 
 class Create(msgspec.Struct, frozen=True, array_like=True, tag="create"):

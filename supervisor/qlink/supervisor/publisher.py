@@ -2,14 +2,14 @@
 
 import logging
 from collections import deque
+from collections.abc import Iterable
 from itertools import islice
 
 import zmq
 
-from .archive import Archive
+from .archive import Archive, Run
 from .authentication import Clients
 from .keys import Client, Right
-from .link_clock import Clock
 from .messages import (
     MAX_REPLAY,
     REQUEST_TOPIC,
@@ -17,7 +17,6 @@ from .messages import (
     TOPICS,
     VERSION,
     Body,
-    Heartbeat,
     Publication,
     SloReport,
     encode,
@@ -48,19 +47,18 @@ class Publisher:
     A slow subscriber loses messages when its backlog (`SNDHWM`) is full; numbers and heartbeats tell it so.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], archive: Archive, clients: Clients, clock: Clock) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], archive: Archive, clients: Clients) -> None:
         socket.XPUB_VERBOSE = 1
         socket.setsockopt(zmq.XPUB_MANUAL, 1)  # subscriptions are granted here, one by one
         self._archive = archive
         self._clients = clients
-        self._clock = clock
         self._slo_number = 0
         self._reports: deque[Body] = deque(maxlen=MAX_REPLAY)
         self._socket = LoopSocket(socket, self._on_subscription)
 
-    def publish(self, publications: list[tuple[str, int, Body]]) -> None:
-        for topic, number, body in publications:
-            self._socket.send((topic.encode(), encode(Publication(VERSION, number, body))))
+    def publish(self, publications: Iterable[Run]) -> None:
+        for topic, first, bodies in publications:
+            self._socket.send((topic.encode(), encode(Publication(VERSION, first, bodies))))
 
     def report(self, number: int, report: SloReport) -> None:
         """Publish how the objectives stand at window `number`, which counts windows since 1970."""
@@ -68,10 +66,10 @@ class Publisher:
             self._reports.clear()  # they have to follow each other to be found by number
         self._slo_number = number
         self._reports.append(report)
-        self.publish([(SLO_TOPIC, number, report)])
+        self.publish([Run(SLO_TOPIC, number, [report])])
 
     def beat(self) -> None:
-        """Tell every topic's last number, so that silence is not taken for loss nor loss for silence."""
+        """Tell every topic's next number, so that silence is not taken for loss nor loss for silence."""
         for topic in sorted({*TOPICS, *self._archive.topics} - {REQUEST_TOPIC}):
             if topic != SLO_TOPIC or self._reports:
                 self._beat(topic)
@@ -90,7 +88,7 @@ class Publisher:
         self._socket.close()
 
     def _beat(self, topic: str) -> None:
-        self.publish([(topic, self.last(topic), Heartbeat(self._clock()))])
+        self.publish([Run(topic, self.last(topic) + 1, [])])
 
     def _on_subscription(self, frames: Frames) -> None:
         message = frames[0].bytes

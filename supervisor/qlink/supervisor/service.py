@@ -108,7 +108,7 @@ class Service:
         publications = server_socket(context, zmq.XPUB, store.server, PUBLICATIONS)
         publications.SNDHWM = settings.pace.subscriber_backlog
         requests = server_socket(context, zmq.ROUTER, store.server, REQUESTS)
-        self._publisher = Publisher(publications, self._archive, clients, self._clock)
+        self._publisher = Publisher(publications, self._archive, clients)
         stack.callback(self._publisher.close)
         self._engine = Engine(self._core, self._journal, self._outside.nodes, self, self._clock, settings.pace)
         desk = Desk(self._engine, self._journal, self._publisher, clients, self._clock, self.status, self.stop)

@@ -11,6 +11,7 @@ import zmq
 from .keys import Credentials, KeyPair
 
 LINGER_MS = 200  # how long a closed server socket goes on sending what is on its way
+NOBLOCK, SEND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 BURST = 256  # messages taken in before others in the loop have their turn
 
 Frames = Sequence[zmq.Frame]
@@ -34,7 +35,9 @@ class LoopSocket:
 
     def send(self, frames: Sequence[bytes]) -> bool:
         try:
-            self.socket.send_multipart(frames, zmq.NOBLOCK)
+            for frame in frames[:-1]:
+                self.socket.send(frame, SEND_MORE)
+            self.socket.send(frames[-1], NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
@@ -55,7 +58,7 @@ class LoopSocket:
             if self.socket.closed:
                 return
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames = self.socket.recv_multipart(NOBLOCK, copy=False)
             except zmq.Again:
                 return
             self._on_message(frames)
