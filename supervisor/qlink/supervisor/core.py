@@ -5,16 +5,13 @@ The shell's order of work: `effects = core.step(event)` for a batch, `journal.ap
 """
 
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import islice
 from typing import Any
 
 from . import snapshot as snapshots
-from .admission import Buckets, Load, No, ObservedRate, Offer, admit, check_fields, link_offer
-from .allocation import Turns, share
 from .births import Births
 from .effects import (
-    Acknowledged,
     Allocated,
     Completed,
     Effect,
@@ -26,29 +23,18 @@ from .effects import (
     RequestCancelled,
     RequestExpired,
 )
-from .events import (
-    BoardStarted,
-    Cancelled,
-    Confirmed,
-    Event,
-    Heralded,
-    Purified,
-    Request,
-    Requested,
-    TelemetryLost,
-    Ticked,
-)
-from .model import FOREVER_NS, PairState, RefusalCode, Settings, Tenant
+from .events import BoardStarted, Cancelled, Confirmed, Event, Heralded, Purified, Requested, TelemetryLost, Ticked
+from .model import FOREVER_NS, PairState, RefusalCode, Settings
 from .pairs import Pair
 from .purification import plan
 from .purifier import Purifier, Round
-from .requests import Answered, AnsweredRequests, WaitingRequest
+from .request_book import RequestBook
+from .requests import WaitingRequest
 from .slots import Slots
 
 DECISIONS = 1  # version of the rules; another one may decide otherwise on the same events
 
 _GOALS = 4  # waiting requests that a decision to purify looks at
-_OFFERS = 1024  # qualities whose offer is remembered
 
 
 class Core:
@@ -58,19 +44,11 @@ class Core:
         self._settings = settings
         self._births = Births(settings)
         self._slots = Slots(settings.link.memory_slots, settings.min_useful_fidelity)
-        self._turns = Turns(settings.lowest_class_every, self._cost)
-        self._answered = AnsweredRequests(settings.remembered_requests)
+        self._book = RequestBook(settings)
         self._purifier = Purifier(settings.purification)
-        self._rate = ObservedRate(settings.link.rate_hz, settings.rate_window_s)
-        self._buckets = Buckets()
-        self._offers: dict[tuple[float, int], Offer] = {}
-        self._waiting: dict[int, WaitingRequest] = {}  # by create id
-        self._gathering: dict[int, WaitingRequest] = {}  # atomic ones that have pairs reserved
-        self._deadlines: list[tuple[int, int]] = []  # heap of deadline, create id; closed ones are skipped
         self._settling: list[int] = []  # STORED pairs, heap by id
         self._now_ns = 0
         self._pairs_made = 0
-        self._requests_made = 0
         self._last_sequence = -1
         self._attempts = 0
         self._telemetry_lost: dict[str, int] = {}
@@ -138,7 +116,7 @@ class Core:
         if birth.ageing is None:
             effects.append(PairEnded(id, "DISCARDED", birth.reason))
             return
-        self._rate.saw(now_ns)
+        self._book.rate.saw(now_ns)
         pair = Pair(id, event.time_ns, outcome, birth.ageing)
         if self._settings.link.settle_ns:
             self._settle(pair, effects)
@@ -176,39 +154,24 @@ class Core:
     # -- what comes from applications
 
     def _requested(self, event: Requested, now_ns: int, effects: list[Effect]) -> None:
-        wish = event.request
-        known = self._answered.find(wish)
-        if known is not None:
-            reason = f"key {wish.key!r} was used for another request: choose a new key"
-            again = known.wish == wish
-            effects.append(known.answer if again else _refused(event, No(RefusalCode.KEY_REUSED, reason)))
-            return
-        verdict = self._admit(wish, now_ns)
-        if isinstance(verdict, No):
-            refusal = _refused(event, verdict)
-            self._answered.add(Answered(wish, refusal), self._waiting)
-            effects.append(refusal)
-            return
-        self._requests_made += 1
-        request = WaitingRequest(self._requests_made, wish, now_ns)
-        answer = Acknowledged(wish.tenant, wish.key, request.create_id, verdict)
-        self._wait(request)
-        self._answered.add(Answered(wish, answer), self._waiting)
+        answer, request = self._book.answer(event.request, self._slots.ready, now_ns)
         effects.append(answer)
-        self._serve(request, now_ns, effects)
-        if not request.closed:
-            self._consider_purification(now_ns, effects)
+        if request is not None:
+            self._due(request.deadline_ns)
+            self._serve(request, now_ns, effects)
+            if not request.closed:
+                self._consider_purification(now_ns, effects)
 
     def _cancelled(self, event: Cancelled, now_ns: int, effects: list[Effect]) -> None:
-        request = self._waiting.get(event.create_id)
-        if request is None or request.wish.tenant != event.tenant:
+        request = self._book.find(event.tenant, event.create_id)
+        if request is None:
             reason = (
                 f"no request {event.create_id} of tenant {event.tenant!r} waits: it was served, expired or never made"
             )
             effects.append(Refused(event.tenant, "", RefusalCode.NO_SUCH_REQUEST, reason))
             return
         wish = request.wish
-        self._close(request)
+        self._book.close(request)
         effects.append(RequestCancelled(wish.tenant, wish.key, request.create_id, request.given))
         for pair in self._release(request):
             self._offer(pair, now_ns, effects)
@@ -223,36 +186,6 @@ class Core:
         else:
             pair.state = PairState.DELIVERED
 
-    def _admit(self, wish: Request, now_ns: int) -> No | float:
-        """The predicted probability of being served, and the tenant's tokens are taken; or why not."""
-        tenant = self._tenant(wish.tenant)
-        if tenant is None:
-            reason = f"tenant {wish.tenant!r} is not known here: have the operator enter it in the settings"
-            return No(RefusalCode.UNKNOWN_TENANT, reason)
-        refusal = check_fields(wish, self._settings)
-        if refusal is not None:
-            return refusal
-        quality = wish.min_fidelity, wish.min_lifetime_ns
-        load = Load(
-            ready=self._slots.ready.serving(*quality, now_ns),
-            missing=self._turns.missing(wish.tenant, wish.priority),
-            rate_hz=self._rate.hz(now_ns),
-            tokens=self._buckets.tokens(wish.tenant, tenant, now_ns),
-        )
-        verdict = admit(wish, tenant, self._link_offer(quality), load, self._settings)
-        if not isinstance(verdict, No):
-            self._buckets.take(wish.tenant, tenant, wish.number, now_ns)
-        return verdict
-
-    def _link_offer(self, quality: tuple[float, int]) -> Offer:
-        known = self._offers.get(quality)
-        if known is None:
-            if len(self._offers) >= _OFFERS:
-                self._offers.clear()
-            settings = self._settings
-            known = self._offers[quality] = link_offer(*quality, settings.link, settings.purification)
-        return known
-
     # -- pairs
 
     def _settle(self, pair: Pair, effects: list[Effect]) -> None:
@@ -264,7 +197,7 @@ class Core:
 
     def _offer(self, pair: Pair, now_ns: int, effects: list[Effect]) -> None:
         """Give it to whose turn it is, or shelve it."""
-        request = self._turns.pick(pair, now_ns) if self._turns.busy else None
+        request = self._book.turns.pick(pair, now_ns) if self._book.turns.busy else None
         if request is not None:
             wish = request.wish
             if (wish.measure_directly and not wish.atomic) or self._room(pair, True, effects):
@@ -288,20 +221,6 @@ class Core:
 
     # -- requests
 
-    def _wait(self, request: WaitingRequest) -> None:
-        self._waiting[request.create_id] = request
-        self._turns.add(request)
-        heappush(self._deadlines, (request.deadline_ns, request.create_id))
-        if len(self._deadlines) > 4 * len(self._waiting) + 1024:
-            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._waiting]
-            heapify(self._deadlines)
-        self._due(request.deadline_ns)
-
-    def _close(self, request: WaitingRequest) -> None:
-        self._turns.close(request)
-        del self._waiting[request.create_id]
-        self._gathering.pop(request.create_id, None)
-
     def _serve(self, request: WaitingRequest, now_ns: int, effects: list[Effect]) -> None:
         """Give it what is on the shelf, soonest lost first."""
         wish = request.wish
@@ -320,14 +239,14 @@ class Core:
             self._slots.hold(pair, PairState.READY)
             request.reserved.append(pair.id)
             if len(request.reserved) < wish.number:
-                self._gathering[request.create_id] = request
+                self._book.gathering[request.create_id] = request
                 self._due(pair.lost_ns(wish.min_fidelity) - wish.min_lifetime_ns + 1)
                 return
             for id in request.reserved:
                 self._allocate(request, self._slots.pairs[id], now_ns, effects)
             request.reserved = []
         if request.given == wish.number:
-            self._close(request)
+            self._book.close(request)
             effects.append(Completed(wish.tenant, wish.key, request.create_id))
 
     def _allocate(self, request: WaitingRequest, pair: Pair, now_ns: int, effects: list[Effect]) -> None:
@@ -351,7 +270,7 @@ class Core:
                 now_ns - request.made_ns,
             )
         )
-        self._turns.charge(request)
+        self._book.turns.charge(request)
         if wish.measure_directly:
             self._slots.remove(pair)
         else:
@@ -368,9 +287,9 @@ class Core:
     def _consider_purification(self, now_ns: int, effects: list[Effect]) -> None:
         """Start every round whose result would serve a waiting request that nothing on the shelf serves."""
         purifier, ready = self._purifier, self._slots.ready
-        if not purifier.policy.enabled or not self._turns.busy or now_ns < purifier.rest_until_ns:
+        if not purifier.policy.enabled or not self._book.turns.busy or now_ns < purifier.rest_until_ns:
             return
-        for goal, missing in list(islice(self._turns.goals(), _GOALS)):
+        for goal, missing in list(islice(self._book.turns.goals(), _GOALS)):
             while ready.count >= 2 and purifier.under_way(goal.quality) < missing:
                 candidates = ready.best(purifier.policy.candidates)
                 chosen = plan(candidates, goal, now_ns, self._settings.link, purifier.policy)
@@ -401,7 +320,7 @@ class Core:
         free = self._expire_requests(now_ns, effects)
         for one in self._purifier.unanswered(now_ns):
             self._give_up(one, "the nodes did not answer in time whether purification succeeded", now_ns, effects)
-        for request in list(self._gathering.values()):
+        for request in list(self._book.gathering.values()):
             free += self._drop_stale(request, now_ns)
         for pair in free:
             self._offer(pair, now_ns, effects)
@@ -413,14 +332,10 @@ class Core:
 
     def _expire_requests(self, now_ns: int, effects: list[Effect]) -> list[Pair]:
         """Close those whose deadline has come; the pairs that this sets free."""
-        free = []
-        while self._deadlines and self._deadlines[0][0] <= now_ns:
-            request = self._waiting.get(heappop(self._deadlines)[1])
-            if request is not None:
-                self._close(request)
-                wish = request.wish
-                effects.append(RequestExpired(wish.tenant, wish.key, request.create_id, request.given))
-                free += self._release(request)
+        free: list[Pair] = []
+        for request in self._book.expired(now_ns):
+            effects.append(RequestExpired(request.wish.tenant, request.wish.key, request.create_id, request.given))
+            free += self._release(request)
         return free
 
     def _drop_stale(self, request: WaitingRequest, now_ns: int) -> list[Pair]:
@@ -433,7 +348,7 @@ class Core:
             (kept if good else free).append(pair)
         request.reserved = [pair.id for pair in kept]
         if not kept:
-            del self._gathering[request.create_id]
+            del self._book.gathering[request.create_id]
         return free
 
     def _end_settling(self, now_ns: int, effects: list[Effect]) -> None:
@@ -449,12 +364,12 @@ class Core:
         settle = self._slots.pairs[self._settling[0]].birth_ns if self._settling else FOREVER_NS
         gathered = (
             self._slots.pairs[id].lost_ns(request.wish.min_fidelity) - request.wish.min_lifetime_ns + 1
-            for request in self._gathering.values()
+            for request in self._book.gathering.values()
             for id in request.reserved
         )
         return min(
             self._slots.next_loss_ns() + 1,
-            self._deadlines[0][0] if self._deadlines else FOREVER_NS,
+            self._book.next_deadline_ns(),
             self._purifier.next_deadline_ns(),
             settle + self._settings.link.settle_ns,
             min(gathered, default=FOREVER_NS),
@@ -464,67 +379,28 @@ class Core:
 
     def snapshot(self) -> bytes:
         """The whole state: the same bytes after the same events, however often it was restored between."""
-        purifier, slots = self._purifier, self._slots
         return snapshots.encode(
             snapshots.Snapshot(
                 now_ns=self._now_ns,
                 pairs_made=self._pairs_made,
-                requests_made=self._requests_made,
                 last_sequence=self._last_sequence,
                 attempts=self._attempts,
                 telemetry_lost=sorted(self._telemetry_lost.items()),
-                pairs=[snapshots.stored(slots.pairs[id]) for id in sorted(slots.pairs)],
-                settling=sorted(id for id in self._settling if id in slots.pairs),
-                requests=[self._waiting[id] for id in sorted(self._waiting)],
-                served=self._turns.served,
-                virtual_times=self._turns.virtual_times(),
-                answered=self._answered.all(),
-                buckets=sorted((name, *level) for name, level in self._buckets.levels.items()),
-                rate=(self._rate.since_ns, self._rate.count),
-                rounds=purifier.in_order(),
-                failures=purifier.failures,
-                rest_until_ns=purifier.rest_until_ns,
-                wake_ns=purifier.wake_ns,
+                settling=sorted(id for id in self._settling if id in self._slots.pairs),
+                pairs=self._slots.state(),
+                book=self._book.state(),
+                purifier=self._purifier.state(),
             )
         )
 
     def restore(self, snapshot: bytes) -> None:
         """Continue from `snapshot` as if all events before it had been handed in. Only for a new core."""
         told = snapshots.decode(snapshot)
-        self._now_ns, self._pairs_made, self._requests_made = told.now_ns, told.pairs_made, told.requests_made
+        self._now_ns, self._pairs_made = told.now_ns, told.pairs_made
         self._last_sequence, self._attempts = told.last_sequence, told.attempts
         self._telemetry_lost = dict(told.telemetry_lost)
-        self._restore_pairs(told)
-        for request in told.requests:
-            self._wait(request)
-            if request.reserved:
-                self._gathering[request.create_id] = request
-        self._turns.restore(told.served, told.virtual_times)
-        self._answered.replace(told.answered)
-        self._buckets.levels = {name: (tokens, then_ns) for name, tokens, then_ns in told.buckets}
-        self._rate.since_ns, self._rate.count = told.rate
-        self._purifier.restore(told.rounds)
-        self._purifier.failures, self._purifier.rest_until_ns = told.failures, told.rest_until_ns
-        self._purifier.wake_ns = told.wake_ns
-        self._due_ns = self._next_due_ns()
-
-    def _restore_pairs(self, told: snapshots.Snapshot) -> None:
-        for stored in told.pairs:
-            ageing = self._births.ageing(stored.born_as, stored.width)
-            pair = Pair(stored.id, stored.birth_ns, stored.outcome, ageing)
-            if stored.shelved:
-                self._slots.shelve(pair)
-            else:
-                pair.tenant = stored.tenant
-                self._slots.hold(pair, PairState(stored.state))
+        self._slots.restore(told.pairs, self._births)
         self._settling = list(told.settling)  # sorted, so a heap
-
-    def _tenant(self, name: str) -> Tenant | None:
-        return self._settings.tenants.get(name, self._settings.default_tenant)
-
-    def _cost(self, name: str) -> int:
-        return share(self._tenant(name) or Tenant())
-
-
-def _refused(event: Requested, no: No) -> Refused:
-    return Refused(event.request.tenant, event.request.key, no.code, no.reason, no.probability)
+        self._book.restore(told.book)
+        self._purifier.restore(told.purifier)
+        self._due_ns = self._next_due_ns()

@@ -1,7 +1,6 @@
 """The rounds of purification that the nodes are at, and how long to leave it after failures."""
 
 from collections import deque
-from collections.abc import Iterable
 
 import msgspec
 
@@ -18,6 +17,15 @@ class Round(msgspec.Struct, frozen=True, array_like=True):
     quality: Quality  # for whose sake
     started_ns: int
     state: BellDiagonal  # the kept pair's as of `started_ns`, if it succeeds
+
+
+class PurifierState(msgspec.Struct, frozen=True, array_like=True):
+    """The book-keeping as plain values."""
+
+    rounds: list[Round]
+    failures: int
+    rest_until_ns: int
+    wake_ns: int
 
 
 class Purifier:
@@ -55,10 +63,6 @@ class Purifier:
         """How many rounds are to yield a pair of this quality."""
         return sum(one.quality == quality for one in self.rounds.values())
 
-    def in_order(self) -> list[Round]:
-        """Rounds under way by start."""
-        return [one for one in self._order if self.rounds.get(one.keep) is one]
-
     def unanswered(self, now_ns: int) -> list[Round]:
         """Take out the rounds that the nodes have not answered in time."""
         late = []
@@ -72,7 +76,12 @@ class Purifier:
         answer = self._order[0].started_ns + self.policy.answer_ns if self._order else FOREVER_NS
         return min(answer, self.wake_ns)
 
-    def restore(self, rounds: Iterable[Round]) -> None:
-        for one in rounds:
-            self.rounds[one.keep] = one
-            self._order.append(one)
+    def state(self) -> PurifierState:
+        under_way = [one for one in self._order if self.rounds.get(one.keep) is one]
+        return PurifierState(under_way, self.failures, self.rest_until_ns, self.wake_ns)
+
+    def restore(self, state: PurifierState) -> None:
+        """Only for a new one."""
+        self.rounds = {one.keep: one for one in state.rounds}
+        self._order = deque(state.rounds)
+        self.failures, self.rest_until_ns, self.wake_ns = state.failures, state.rest_until_ns, state.wake_ns

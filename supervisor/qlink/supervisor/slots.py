@@ -2,8 +2,25 @@
 
 from heapq import heapify, heappop, heappush
 
+import msgspec
+
+from .bell import BellDiagonal
+from .births import Births
 from .model import FOREVER_NS, PairState
 from .pairs import Pair, ReadyPairs
+
+
+class StoredPair(msgspec.Struct, frozen=True, array_like=True):
+    """A pair as plain values."""
+
+    id: int
+    birth_ns: int
+    outcome: int
+    born_as: BellDiagonal
+    width: float
+    state: str
+    shelved: bool
+    tenant: str
 
 
 class Slots:
@@ -74,8 +91,27 @@ class Slots:
         held = self._losses[0][0] if self._losses else FOREVER_NS
         return min(held, self.ready.useless_ns())
 
+    def state(self) -> list[StoredPair]:
+        return [_stored(self.pairs[id]) for id in sorted(self.pairs)]
+
+    def restore(self, state: list[StoredPair], births: Births) -> None:
+        """Only for empty memories."""
+        for stored in state:
+            ageing = births.ageing(stored.born_as, stored.width)
+            pair = Pair(stored.id, stored.birth_ns, stored.outcome, ageing)
+            pair.tenant = stored.tenant
+            if stored.shelved:
+                self.shelve(pair)
+            else:
+                self.hold(pair, PairState(stored.state))
+
     def _holds(self, lost_ns: int, id: int) -> bool:
         pair = self.pairs.get(id)
         if pair is None or pair.shelved or pair.state is PairState.PURIFYING:
             return False
         return pair.lost_ns(self._floor) == lost_ns
+
+
+def _stored(pair: Pair) -> StoredPair:
+    state, width = pair.ageing.state, pair.ageing.width
+    return StoredPair(pair.id, pair.birth_ns, pair.outcome, state, width, pair.state, pair.shelved, pair.tenant)

@@ -2,22 +2,9 @@
 
 import msgspec
 
-from .allocation import ClassTimes
-from .bell import BellDiagonal
-from .pairs import Pair
-from .purifier import Round
-from .requests import Answered, WaitingRequest
-
-
-class StoredPair(msgspec.Struct, frozen=True, array_like=True):
-    id: int
-    birth_ns: int
-    outcome: int
-    born_as: BellDiagonal
-    width: float
-    state: str
-    shelved: bool
-    tenant: str
+from .purifier import PurifierState
+from .request_book import BookState
+from .slots import StoredPair
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True):
@@ -25,30 +12,14 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
 
     now_ns: int
     pairs_made: int
-    requests_made: int
     last_sequence: int
     attempts: int
     telemetry_lost: list[tuple[str, int]]
-    pairs: list[StoredPair]
     settling: list[int]
-    requests: list[WaitingRequest]
-    served: int
-    virtual_times: list[ClassTimes]
-    answered: list[Answered]
-    buckets: list[tuple[str, float, int]]
-    rate: tuple[int | None, int]
-    rounds: list[Round]
-    failures: int
-    rest_until_ns: int
-    wake_ns: int
+    pairs: list[StoredPair]
+    book: BookState
+    purifier: PurifierState
 
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Snapshot).decode
-
-
-def stored(pair: Pair) -> StoredPair:
-    ageing = pair.ageing
-    return StoredPair(
-        pair.id, pair.birth_ns, pair.outcome, ageing.state, ageing.width, pair.state, pair.shelved, pair.tenant
-    )
