@@ -49,7 +49,7 @@ class Acknowledge:
 Operation = Write | Truncate | Sync | Delete | Acknowledge
 
 
-class LoggedFile(apsw.VFSFile):  # type: ignore[misc]
+class LoggedFile(apsw.VFSFile):
     def __init__(self, base: str, name: Any, flags: list[int], log: list[Operation]) -> None:
         self._name = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
         self._log = log
@@ -68,7 +68,7 @@ class LoggedFile(apsw.VFSFile):  # type: ignore[misc]
         super().xSync(flags)
 
 
-class LoggedFileSystem(apsw.VFS):  # type: ignore[misc]
+class LoggedFileSystem(apsw.VFS):
     def __init__(self, log: list[Operation]) -> None:
         self._log = log
         super().__init__("logged", "", makedefault=True)

@@ -113,8 +113,8 @@ def test_picks_as_a_plain_search_does(wishes: list[tuple[str, int, float, int]],
     """Highest class, then least virtual time, then name, then deadline, then age of the request."""
     order, open_ = turns(), []
     for create_id, (tenant, priority, fidelity, deadline) in enumerate(wishes):
-        more = {"min_fidelity": fidelity, "max_time_ns": deadline * 100 * MS}
-        open_.append(waiting(create_id, tenant, priority=priority, **more))
+        max_time_ns = deadline * 100 * MS
+        open_.append(waiting(create_id, tenant, priority=priority, min_fidelity=fidelity, max_time_ns=max_time_ns))
         order.add(open_[-1])
     virtual: Counter[tuple[int, str]] = Counter()
     for id, good in enumerate(pairs):

@@ -401,7 +401,7 @@ def test_after_failures_it_rests_longer_each_time() -> None:
     story.ask(0, wish(min_fidelity=0.8, ms=10_000))
     for ms in (1.0, 1.1, 1.2, 1.3, 1.4, 1.5):
         story.herald(ms)
-    rests = []
+    rests: list[int] = []
     for _ in range(2):
         command = of(Purify, story.all)[-1]
         failed_ns = rests[-1] if rests else 2 * MS

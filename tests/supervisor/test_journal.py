@@ -2,6 +2,7 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -19,7 +20,8 @@ Told = list[tuple[Event, list[Effect]]]
 
 def record(journal: Journal, events: int, seed: int = 1) -> Told:
     """Let a story run into the journal; what was appended."""
-    core, story, told = recover(journal, SETTINGS), LinkStory(seed), []
+    core, story = recover(journal, SETTINGS), LinkStory(seed)
+    told: Told = []
     for size in batches(seed):
         batch = []
         for _ in range(size):
@@ -173,7 +175,8 @@ def test_another_schema_is_refused(copy: Path) -> None:
 
 def test_a_flipped_bit_in_an_entry_is_named(copy: Path) -> None:
     other = apsw.Connection(str(copy))
-    first, effects = other.execute("SELECT first, effects FROM entries WHERE first > 700 LIMIT 1").fetchone()
+    row: Any = other.execute("SELECT first, effects FROM entries WHERE first > 700 LIMIT 1").fetchone()
+    first, effects = row
     other.execute("UPDATE entries SET effects = ? WHERE first = ?", (effects[:-1] + bytes((effects[-1] ^ 1,)), first))
     other.close()
     journal = Journal(copy)

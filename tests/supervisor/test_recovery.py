@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -104,7 +105,8 @@ def test_a_damaged_checkpoint_costs_time_only(copy: Path) -> None:
 def test_a_decision_that_differs_is_named(copy: Path) -> None:
     journal = Journal(copy)
     find = "SELECT first, events FROM entries WHERE first > 400 AND length(effects) > 2 LIMIT 1"
-    ((first, events),) = journal.connection.execute(find).fetchall()
+    rows: list[Any] = journal.connection.execute(find).fetchall()
+    ((first, events),) = rows
     forged = encode([[]])  # as if nothing had been decided, checksum and all
     checksum = crc32(forged, crc32(events))
     journal.connection.execute(
