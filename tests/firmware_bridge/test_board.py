@@ -261,6 +261,30 @@ def test_the_streams_end_is_told_after_the_last_event(board: Board, peer: Any) -
         board.events(1.0)
 
 
+def test_a_board_at_the_streams_end_still_answers_and_stops(board: Board, peer: Any) -> None:
+    board.start()
+    click(board, peer, channel=1, count=5)
+    peer.counters[index(CounterGroup.CLICKS, 1)] += 1  # one that never came
+    peer.ends = True
+    board.stop()
+    assert board.telemetry.clicks.missing == 1
+    assert board.read("scratch") == 0
+    assert len(board.events(1.0).clicks) == 5
+    with pytest.raises(EndOfStream):
+        board.events(1.0)
+    with pytest.raises(EndOfStream):
+        board.events(1.0)
+
+
+def test_a_link_that_fails_while_an_answer_is_awaited_is_not_waited_for(board: Board, peer: Any) -> None:
+    peer.send([Click(1, 0)])
+    peer.deaf_to, peer.ends = 1, True
+    with pytest.raises(EndOfStream):
+        board.read("scratch")
+    assert peer.time_s == 0.0
+    assert len(board.events(1.0).clicks) == 1
+
+
 def test_events_before_a_failure_come_first(board: Board, peer: Any) -> None:
     peer.before_reply = [Click(1, 0)]
     board.read("scratch")

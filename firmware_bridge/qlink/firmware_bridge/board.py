@@ -7,7 +7,7 @@ from typing import Self
 
 from .configuration import Configuration, Identity
 from .counters import Counters, SnapshotAssembler
-from .errors import BoardError, BoardTimeout, ConfigurationError, ContractMismatch, EndOfStream
+from .errors import BoardError, BoardTimeout, ConfigurationError, ContractMismatch
 from .events import Batch
 from .link import Link, Patience
 from .registers import BY_NAME, MAGIC, Access, Register, Repeat
@@ -120,12 +120,9 @@ class Board:
         self.flush()
         self.snapshot()
         heard = self._clock()
-        while not self._ledger.settle() and self._clock() - heard < REST_S:
-            try:
-                if self._link.pump(REST_S):
-                    heard = self._clock()
-            except EndOfStream:
-                break
+        while not self._ledger.settle() and self._clock() - heard < REST_S and self._link.failure is None:
+            if self._link.pump(REST_S):
+                heard = self._clock()
 
     def flush(self) -> None:
         """Have the open frame sent now."""
@@ -145,6 +142,8 @@ class Board:
                     if counters.tick >= after:
                         return counters
                 self._link.pump(remaining)
+                if self._link.failure is not None:
+                    raise self._link.failure
         raise BoardTimeout("the board sent no whole counter snapshot: the link loses frames, or is too slow for them")
 
     def events(self, timeout_s: float) -> Batch:
@@ -154,7 +153,7 @@ class Board:
         """
         deadline = self._clock() + timeout_s
         remaining = 0.0 if self._link.pending else timeout_s
-        while not self._link.pump(max(remaining, 0.0)) and remaining > 0:
+        while not self._link.pump(max(remaining, 0.0)) and not self._link.pending and remaining > 0:
             remaining = deadline - self._clock()
         return self._link.take()
 

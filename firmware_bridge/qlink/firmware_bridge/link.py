@@ -46,8 +46,8 @@ class Link:
         self._pending_clicks = 0
         self._replies: list[NDArray[np.void]] = []
         self._id = 0
-        self._heard = clock()
-        self._failure: BridgeError | None = None  # to be raised once the events before it are fetched
+        self._silence_s = 0.0  # waited for in vain since the last byte, by the transport's time
+        self.failure: BridgeError | None = None  # the transport's, to be raised once the events before it are fetched
         self.clicks_discarded = 0
 
     @property
@@ -63,6 +63,7 @@ class Link:
         """Send a request until it is answered; the reply (events.REPLY). Raises `BoardTimeout`."""
         asked: set[int] = set()
         self._replies.clear()
+        self.failure = None
         for attempt in range(self._patience.attempts):
             self._id = (self._id + 1) % 256
             asked.add(self._id)
@@ -83,24 +84,20 @@ class Link:
 
     def pump(self, timeout_s: float) -> bool:
         """Read once. True when events came. What the transport raises is raised once no events are pending."""
-        if self._failure is not None and self._pending:
-            return True
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
         try:
             data = self._transport.read(READ_BYTES, timeout_s)
         except BridgeError as error:
-            self._accept(self._decoder.resync())
+            self.failure = self.failure or error
+            came = self._accept(self._decoder.resync())
             if self._pending:
-                self._failure = error
-                return True
-            raise
-        now = self._clock()
+                return came
+            failure, self.failure = self.failure, None
+            raise failure from None
         if data:
-            self._heard = now
+            self._silence_s, self.failure = 0.0, None
             return self._accept(self._decoder.feed(data))
-        if self._decoder.incomplete and now - self._heard >= SILENCE_S:
+        self._silence_s += timeout_s
+        if self._decoder.incomplete and self._silence_s >= SILENCE_S:
             return self._accept(self._decoder.resync())
         return False
 
@@ -127,6 +124,8 @@ class Link:
             if remaining <= 0:
                 return None
             self.pump(remaining)
+            if self.failure is not None and not self._replies:
+                raise self.failure
 
     def _accept(self, batch: Batch) -> bool:
         self._observe(batch)
