@@ -6,7 +6,7 @@ async with open_client() as client:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -138,7 +138,7 @@ class Client:
             raise AccessDenied(body.reason) if denied else RequestRefused(body.code, body.reason)
         return body
 
-    async def subscribe(self, *topics: str, after: dict[str, int] | None = None) -> AsyncIterator[News]:
+    async def subscribe(self, *topics: str, after: dict[str, int] | None = None) -> AsyncGenerator[News, None]:
         """Every publication on `topics` from now on (or after the numbers given, by topic frame), without a gap.
 
         What was missed is asked for again and comes in its place. The topic `request` brings those of the own tenant.

@@ -11,7 +11,7 @@ from qlink.firmware_bridge.configuration import Configuration, Pattern
 from qlink.sim.midpoint import Arms
 from qlink.sim.nodes import Nodes
 from qlink.sim.photonics import HeraldedLink, Scheme
-from qlink.sim.twin_build import Progress
+from qlink.sim.twin_build import Progress, build
 from qlink.sim.twin_transport import open_url
 from qlink.sim.twin_url import TwinUrl, parse_url
 from qlink.supervisor.bell import BellDiagonal
@@ -41,7 +41,8 @@ def set_up(url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: 
     """Return how to run the link at `url`. A simulated one is set to its own physics, unless patterns are given.
 
     `model` is taken for what the URL does not tell: memories, and for all but a heralded simulation states and rate.
-    Raises `BridgeError` for a URL that is wrong.
+    A twin is compiled now if it has to be, which is told to `progress`. Raises `BridgeError` for a URL that is wrong,
+    `SimulationError` when there is no twin to be had.
     """
     parts = urlsplit(url)
     if parts.scheme != "twin":
@@ -50,6 +51,7 @@ def set_up(url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: 
         contract = Contract(rate_hz=CONTRACTED * model.rate_hz)
         return LinkSetup(url, lambda: open_board(url), configuration, model, contract, source, None)
     wanted = parse_url(parts)
+    build(wanted.parameters, progress)
     if not wanted.options.pace:  # a simulated second is a second, or the applications' deadlines would mean nothing
         parts = parts._replace(query=f"{parts.query}&pace=1".removeprefix("&"))
         wanted = parse_url(parts)
@@ -57,7 +59,7 @@ def set_up(url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: 
         model = replace(model, states=(born(wanted.kind),) * 4, rate_hz=rate_hz(wanted.kind))
     return LinkSetup(
         url=urlunsplit(parts),
-        open_board=lambda: Board(open_url(parts, progress)),
+        open_board=lambda: Board(open_url(parts)),
         configuration=_configuration(wanted, patterns),
         model=model,
         contract=Contract(rate_hz=CONTRACTED * model.rate_hz),

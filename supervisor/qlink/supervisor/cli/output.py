@@ -61,3 +61,8 @@ def amount(value: float) -> str:
         if abs(value) >= factor:
             return f"{value / factor * (10 if unit == ' k' else 1):.1f}{unit}"
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+def share(value: float | None) -> str:
+    """Write a share in percent; a dash where nothing was measured."""
+    return "-" if value is None else f"{100 * value:.4g} %"

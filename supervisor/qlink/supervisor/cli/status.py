@@ -10,7 +10,7 @@ from qlink.supervisor.addresses import Addresses
 from qlink.supervisor.client import open_client
 from qlink.supervisor.messages import Standing, Status
 
-from .output import client_option, home_option, json_option, stdout, table, write_json
+from .output import client_option, home_option, json_option, share, stdout, table, write_json
 
 NS_PER_S = 1_000_000_000
 
@@ -74,8 +74,3 @@ def _row(standing: Standing) -> tuple[str, ...]:
         f"{standing.burn_rate:.2f}",
         standing.alert,
     )
-
-
-def share(value: float | None) -> str:
-    """Write a share in percent; a dash where nothing was measured."""
-    return "-" if value is None else f"{100 * value:.4g} %"

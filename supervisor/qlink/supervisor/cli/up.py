@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 from msgspec import structs
-from rich.logging import RichHandler
 
 from qlink.supervisor import model
 from qlink.supervisor.addresses import Addresses
@@ -15,7 +14,7 @@ from qlink.supervisor.service import Outside, Service
 from qlink.supervisor.settings import Endpoints, ServiceSettings
 
 from .link_setup import LinkSetup, set_up
-from .output import home_option, json_option, stderr, write_json
+from .output import home_option, json_option, write_json
 from .patterns import pattern_option, window_option
 
 PORTS = Endpoints()
@@ -52,9 +51,7 @@ def up(url: str, home: Path, as_json: bool, **options: Any) -> None:
         qlinkctl up --board "twin://heralded?seed=1"
         qlinkctl up --board ftdi:// --pattern 0,4 --pattern 1,5 --window 4
     """
-    logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr(), show_path=False)]
-    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     fidelity, patterns = options["fidelity"], tuple(each.within(options["window"]) for each in options["patterns"])
     memories = model.LinkModel(
         states=((fidelity, *((1 - fidelity) / 3,) * 3),) * 4,  # of the error nothing is known: depolarised
