@@ -3,7 +3,6 @@
 from amaranth.build import Attrs, Pins, Resource
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import io
-from amaranth.lib.cdc import FFSynchronizer
 
 from .gearing import INPUT_CLOCKS, ClockTree, GearedInput, clock_domains
 from .profile import Profile
@@ -21,7 +20,7 @@ class BoardTop(Elaboratable):
     """Connect `core` to the pins of `profile`.
 
     `core` is a component with the members `samples`, `reference`, `heralds` and `skip` of `TimingEngine`, and `rx` and
-    `tx`, the two wires of a UART. It runs in the domain `sync` at `profile.clock_hz`.
+    `tx`, the two wires of a UART, neither of them synchronised. It runs in the domain `sync` at `profile.clock_hz`.
     """
 
     def __init__(self, profile: Profile, core) -> None:
@@ -51,8 +50,7 @@ class BoardTop(Elaboratable):
         uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"})
         m.submodules.rx_pin = rx = io.Buffer("i", uart.rx)
         m.submodules.tx_pin = tx = io.FFBuffer("o", uart.tx)
-        m.submodules.rx_settled = FFSynchronizer(rx.i, core.rx, init=1)
-        m.d.comb += tx.o.eq(core.tx)
+        m.d.comb += [core.rx.eq(rx.i), tx.o.eq(core.tx)]
         return m
 
     def _clocks(self, m, platform):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..top import uart_top
 from .board_top import PIN_CLOCKS, BoardTop
 from .profile import Profile
 from .report import ClockTiming, Usage, clock_timings, usage, worst_paths
@@ -23,7 +24,7 @@ CoreFactory = Callable[[Profile], Any]
 
 def engine_with_uart(profile: Profile) -> Any:
     """Return the core that a board gets: the timing engine behind a UART."""
-    raise NotImplementedError(profile)
+    return uart_top(profile.parameters, profile.baud)
 
 
 @dataclass(frozen=True, slots=True)
