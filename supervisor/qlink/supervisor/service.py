@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -36,6 +37,7 @@ from .telemetry import BoardAccount, account
 
 log = logging.getLogger(__name__)
 
+SWITCH_S = 0.0005  # how long the reader may have to wait for the loop; Python's 5 ms would be the herald's latency
 JOIN_S = 5.0  # how long the board may take to stop
 
 
@@ -75,6 +77,8 @@ class Service:
     async def run(self, signals: bool = True) -> None:
         """Serve until stopped. Raises `SupervisorError` when it cannot start or go on."""
         with ExitStack() as stack:
+            stack.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(SWITCH_S)
             self._open(stack)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
