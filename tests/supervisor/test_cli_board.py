@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from qlink.firmware_bridge import ftdi
+from qlink.firmware_bridge import flash, ftdi
 from qlink.firmware_bridge.configuration import Identity
 from qlink.firmware_bridge.errors import TransportError
 from qlink.gateware.boards import build as builder
@@ -105,7 +105,7 @@ def test_list_profiles_names_every_board() -> None:
 
 
 def test_list_shows_what_is_on_usb(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [ftdi.FoundBoard("ftdi://ftdi:2232:1/2", "ECPIX-5 debug", "1")]
+    found = [ftdi.FoundBoard("ftdi://ftdi:2232:1/2", "ECPIX-5 debug", "1", "ft2232h")]
     monkeypatch.setattr(board_cli, "list_boards", lambda: found)
     assert "ftdi://ftdi:2232:1/2" in run("list").output
     assert json.loads(run("list", "--json").stdout)["boards"][0]["serial"] == "1"
@@ -117,6 +117,50 @@ def test_list_without_any_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
     assert result.exit_code == 1
     assert result.output == ("Error: no FTDI chip on USB: plug a board in, or try qlinkctl board info twin://idle\n")
     assert json.loads(run("list", "--json").stdout) == {"boards": []}
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, bool]]:
+    """What the programmer was told: there is an ECPIX-5 of revision R03 on USB."""
+    found = [ftdi.FoundBoard("ftdi://ftdi:4232:1/1", "ECPIX-5 debug", "1", "ft4232h")]
+    told: list[tuple[str, Path, bool]] = []
+
+    def load(programmer: str, bitstream: Path, *, keep: bool) -> str:
+        told.append((programmer, bitstream, keep))
+        return ""
+
+    monkeypatch.setattr(board_cli, "list_boards", lambda: found)
+    monkeypatch.setattr(board_cli, "load", load)
+    return told
+
+
+def test_flash_takes_what_build_has_made_and_the_revision_that_is_plugged_in(
+    loaded: list[tuple[str, Path, bool]],
+) -> None:
+    result = run("flash", "--board", "ecpix5-85f")
+    assert result.output == "ecpix5-85f runs build/ecpix5-85f/qlink.bit until power-off\n"
+    assert loaded == [("ecpix5_r03", Path("build/ecpix5-85f/qlink.bit"), False)]
+
+
+def test_flash_can_keep_a_bitstream_of_ones_own(loaded: list[tuple[str, Path, bool]]) -> None:
+    result = run("flash", "mine.bit", "--keep", "--json")
+    assert json.loads(result.stdout)["kept"] is True
+    assert loaded == [("ecpix5_r03", Path("mine.bit"), True)]
+
+
+def test_flash_without_a_board_says_which_chip_it_looks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_cli, "list_boards", list)
+    result = run("flash", "mine.bit")
+    assert result.exit_code == 1
+    assert result.output == "Error: no board with one of the FTDI chips ft2232h, ft4232h is on USB: plug it in\n"
+
+
+@pytest.mark.usefixtures("loaded")
+def test_flash_without_a_bitstream_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(board_cli, "load", flash.flash)
+    result = run("flash", str(tmp_path / "none.bit"))
+    assert result.exit_code == 1
+    assert "make it by qlinkctl board build" in result.output
 
 
 class Opened:
@@ -149,7 +193,7 @@ def test_info_tells_why_a_board_cannot_be_opened(monkeypatch: pytest.MonkeyPatch
     assert (result.exit_code, result.output) == (1, "Error: no board at ftdi:///2: is it plugged in and powered?\n")
 
 
-@pytest.mark.parametrize("command", ["build", "list", "info"])
+@pytest.mark.parametrize("command", ["build", "list", "info", "flash"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     output = run(command, "--help").output
     assert f"qlinkctl board {command}" in output

@@ -9,6 +9,8 @@ from rich.console import Group
 from rich.padding import Padding
 
 from qlink.firmware_bridge.board import open_board
+from qlink.firmware_bridge.flash import choose_programmer
+from qlink.firmware_bridge.flash import flash as load
 from qlink.firmware_bridge.ftdi import list_boards
 
 from .output import json_option, stderr, stdout, table, write_json
@@ -57,6 +59,28 @@ def build(name: str | None, output: Path | None, as_json: bool) -> None:
         write_json(report.as_dict())
     else:
         stdout().print(_drawn(report))
+
+
+@board.command()
+@click.argument("bitstream", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@board_option
+@click.option("--keep", is_flag=True, help="Write the board's flash memory, too: it is there after a power-on.")
+@json_option
+def flash(bitstream: Path | None, name: str | None, keep: bool, as_json: bool) -> None:
+    """Load BITSTREAM into the board on USB, by default the one that `qlinkctl board build` has made for it.
+
+    \b
+    Example:
+        qlinkctl board flash --board ecpix5-45f
+    """
+    profile = _profile(name)
+    path = bitstream or _directory(profile) / "qlink.bit"
+    programmer = choose_programmer(profile.programmers, list_boards())
+    load(programmer, path, keep=keep)
+    if as_json:
+        write_json({"board": profile.name, "bitstream": str(path), "programmer": programmer, "kept": keep})
+    else:
+        stdout().print(f"{profile.name} runs {path}" + (", now and after a power-on" if keep else " until power-off"))
 
 
 @board.command("list")
