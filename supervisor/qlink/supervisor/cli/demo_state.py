@@ -113,10 +113,10 @@ def pairs(sight: Sight, heralds: int) -> tuple[tuple[str, int], ...]:
     ended = sum(count for state, count in counts.items() if state in ("CONSUMED", "EXPIRED", "DISCARDED"))
     return (
         ("in memory", heralds - ended),
+        ("given", counts["ALLOCATED"]),
         ("purifications", sight.tally.rounds),
-        ("allocated", counts["ALLOCATED"]),
-        ("consumed", counts["CONSUMED"]),
-        ("expired, spent", counts["EXPIRED"] + counts["DISCARDED"]),
+        ("too old", counts["EXPIRED"]),
+        ("discarded", counts["DISCARDED"]),
     )
 
 

@@ -18,6 +18,7 @@ from .output import home_option, json_option, write_json
 from .patterns import pattern_option, window_option
 
 PORTS = Endpoints()
+NODES_ANSWER_NS = 100_000_000  # simulated nodes share this machine's processor: be patient with them
 
 
 @click.command()
@@ -67,6 +68,7 @@ def up(url: str, home: Path, as_json: bool, **options: Any) -> None:
 
 def service_settings(link: LinkSetup, home: Path, endpoints: Endpoints) -> ServiceSettings:
     """Return how a supervisor of this link is set up."""
+    purification = model.PurificationPolicy(enabled=link.nodes is not None, answer_ns=NODES_ANSWER_NS)
     return ServiceSettings(
         home=home,
         decisions=model.Settings(
