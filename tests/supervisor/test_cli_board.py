@@ -122,7 +122,7 @@ def test_list_without_any_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, bool]]:
     """What the programmer was told: there is an ECPIX-5 of revision R03 on USB."""
-    found = [ftdi.FoundBoard("ftdi://ftdi:4232:1/1", "ECPIX-5 debug", "1", "ft4232h")]
+    found = [ftdi.FoundBoard(f"ftdi://ftdi:4232:1/{n}", "ECPIX-5 debug", "1", "ft4232h") for n in (1, 2, 3, 4)]
     told: list[tuple[str, Path, bool]] = []
 
     def load(programmer: str, bitstream: Path, *, keep: bool) -> str:
@@ -138,7 +138,10 @@ def test_flash_takes_what_build_has_made_and_the_revision_that_is_plugged_in(
     loaded: list[tuple[str, Path, bool]],
 ) -> None:
     result = run("flash", "--board", "ecpix5-85f")
-    assert result.output == "ecpix5-85f runs build/ecpix5-85f/qlink.bit until power-off\n"
+    assert result.output == (
+        "ecpix5-85f runs build/ecpix5-85f/qlink.bit until power-off\n"
+        "Try it: qlinkctl board info 'ftdi://ftdi:4232:1/2?baud=12000000'\n"
+    )
     assert loaded == [("ecpix5_r03", Path("build/ecpix5-85f/qlink.bit"), False)]
 
 

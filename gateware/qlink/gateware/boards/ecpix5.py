@@ -28,6 +28,7 @@ def _profile(name: str, platform: type) -> Profile:
         heralds=tuple(_pmod(1, contact) for contact in _LOWER),
         clock_hz=200_000_000,
         baud=12_000_000,
+        interface=2,
         programmers={"ft2232h": "ecpix5", "ft4232h": "ecpix5_r03"},
     )
 

@@ -36,6 +36,7 @@ class Profile:
     heralds: tuple[Pin, ...]
     clock_hz: int
     baud: int
+    interface: int  # of the FTDI chip, from 1: the one that is the UART
     programmers: Mapping[str, str]  # FTDI chip on the board -> the board's name at openFPGALoader
     io_type: str = "LVCMOS33"
     samples: int = 4

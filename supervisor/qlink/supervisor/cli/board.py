@@ -1,5 +1,6 @@
 """`qlinkctl board`: make bitstreams, flash them, and see which boards there are."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from rich.padding import Padding
 from qlink.firmware_bridge.board import open_board
 from qlink.firmware_bridge.flash import choose_programmer
 from qlink.firmware_bridge.flash import flash as load
-from qlink.firmware_bridge.ftdi import list_boards
+from qlink.firmware_bridge.ftdi import FoundBoard, list_boards
 
 from .output import json_option, stderr, stdout, table, write_json
 
@@ -75,12 +76,15 @@ def flash(bitstream: Path | None, name: str | None, keep: bool, as_json: bool) -
     """
     profile = _profile(name)
     path = bitstream or _directory(profile) / "qlink.bit"
-    programmer = choose_programmer(profile.programmers, list_boards())
+    found = list_boards()
+    programmer = choose_programmer(profile.programmers, found)
     load(programmer, path, keep=keep)
+    url = _uart_url(profile, found)
     if as_json:
-        write_json({"board": profile.name, "bitstream": str(path), "programmer": programmer, "kept": keep})
+        write_json({"board": profile.name, "bitstream": str(path), "programmer": programmer, "kept": keep, "url": url})
     else:
-        stdout().print(f"{profile.name} runs {path}" + (", now and after a power-on" if keep else " until power-off"))
+        click.echo(f"{profile.name} runs {path}{', now and after a power-on' if keep else ' until power-off'}")
+        click.echo(f"Try it: qlinkctl board info '{url}'")
 
 
 @board.command("list")
@@ -159,6 +163,12 @@ def _profile(name: str | None) -> "Profile":
 
 def _directory(profile: "Profile") -> Path:
     return Path("build") / profile.name
+
+
+def _uart_url(profile: "Profile", found: Sequence[FoundBoard]) -> str:
+    """Return where a host finds the board that has just been loaded."""
+    uarts = (b.url for b in found if b.chip in profile.programmers and b.url.endswith(f"/{profile.interface}"))
+    return f"{next(uarts, f'ftdi:///{profile.interface}')}?baud={profile.baud}"
 
 
 def _described(profile: "Profile") -> dict[str, object]:
