@@ -68,7 +68,7 @@ class Peer:
     def set(self, name: str, value: int) -> None:
         self.registers[BY_NAME[name].address] = value
 
-    def clock(self) -> float:
+    def now_s(self) -> float:
         return self.time_s
 
     # -- what a transport does
@@ -156,7 +156,7 @@ def peer() -> Peer:
 
 @pytest.fixture
 def board(peer: Peer) -> Board:
-    return Board(peer, Patience(reply_s=0.5, attempts=3), peer.clock)
+    return Board(peer, Patience(reply_s=0.5, attempts=3))
 
 
 @pytest.fixture

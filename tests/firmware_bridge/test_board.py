@@ -36,7 +36,7 @@ GATED = Configuration(
 
 
 def opened(peer: Any) -> Board:
-    return Board(peer, Patience(reply_s=0.5, attempts=3), peer.clock)
+    return Board(peer, Patience(reply_s=0.5, attempts=3))
 
 
 # -- opening

@@ -214,7 +214,7 @@ def usb(peer: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualUsb]:
 
 
 def test_a_board_works_through_pyftdi(usb: VirtualUsb, peer: Any) -> None:
-    with Board(open_url(urlsplit("ftdi://ftdi:2232h/2?baud=12000000")), Patience(), peer.clock) as board:
+    with Board(open_url(urlsplit("ftdi://ftdi:2232h/2?baud=12000000")), Patience()) as board:
         assert board.identity == peer.identity
         assert board.snapshot().tick == peer.tick  # more than one packet
     assert (Ftdi.SIO_REQ_SET_LATENCY_TIMER, 1, 2) in usb.requests
@@ -241,7 +241,7 @@ def test_an_overrun_in_the_chip_is_counted(usb: VirtualUsb, peer: Any) -> None:
 
 def test_a_silent_chip_is_not_waited_for_longer_than_asked(usb: VirtualUsb, peer: Any) -> None:
     transport = open_url(urlsplit("ftdi://ftdi:2232h/2"))
-    transport._clock = peer.clock
+    transport._clock = peer.now_s
     assert transport.read(10, 0.25) == b""
     assert peer.time_s == pytest.approx(0.25, abs=0.002)
     transport.close()

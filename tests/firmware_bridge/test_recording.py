@@ -33,7 +33,7 @@ CONFIGURATION = Configuration(patterns=(Pattern(frozenset({0, 4}), 20),), snapsh
 def recorded(peer: Any, tmp_path: Path) -> tuple[Path, Batch]:
     """A file, and the events that its recording gave."""
     path = tmp_path / "run.qlink"
-    with Board(Recorder(peer, path, now=lambda: 1e9 + peer.time_s), clock=peer.clock) as board:
+    with Board(Recorder(peer, path, now=lambda: 1e9 + peer.time_s)) as board:
         batches = []
         board.configure(CONFIGURATION)
         board.start()

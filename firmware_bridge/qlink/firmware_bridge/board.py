@@ -1,7 +1,6 @@
 """One board, behind any transport: its identity, registers, configuration, events and account of losses."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +12,7 @@ from .link import Link, Patience
 from .registers import BY_NAME, MAGIC, Access, Register, Repeat
 from .settings import check, settings_of
 from .telemetry import Ledger, Telemetry
-from .transport import Recorded, Transport, open_transport
+from .transport import Recorded, Transport, clock_of, open_transport
 from .wire import CONTRACT_VERSION, Operation, Status
 
 REFUSALS: Mapping[int, str] = {
@@ -38,17 +37,15 @@ class Board:
 
     identity: Identity
 
-    def __init__(
-        self, transport: Transport, patience: Patience = PATIENCE, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._clock = clock
+    def __init__(self, transport: Transport, patience: Patience = PATIENCE) -> None:
+        self._clock = clock_of(transport)
         self._ledger = Ledger()
         self._assembler: SnapshotAssembler | None = None
         self._snapshots: list[Counters] = []
         self._last_reply = 0  # tick
         self._remembered = transport.recorded_registers if isinstance(transport, Recorded) else None
         self._patience = patience
-        self._link = Link(transport, patience, clock, self._observe)
+        self._link = Link(transport, patience, self._clock, self._observe)
         try:
             self._open()
         except BaseException:
@@ -143,7 +140,7 @@ class Board:
                         return counters
                 self._link.pump(remaining)
                 if self._link.failure is not None:
-                    raise self._link.failure
+                    self.flush()  # a simulation at its end moves on for requests only
         raise BoardTimeout("the board sent no whole counter snapshot: the link loses frames, or is too slow for them")
 
     def events(self, timeout_s: float) -> Batch:

@@ -23,7 +23,7 @@ PENDING_CLICKS = 1 << 24  # events that nobody fetches: beyond so many clicks (2
 class Patience:
     """How long to wait for a reply, and how often to ask. Every request may be repeated without harm."""
 
-    reply_s: float = 0.5
+    reply_s: float = 1.0
     attempts: int = 4
 
 

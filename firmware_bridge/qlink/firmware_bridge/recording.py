@@ -23,7 +23,7 @@ from .decoder import Decoder
 from .encoding import decode_requests
 from .errors import EndOfStream, RecordingError, TransportError
 from .registers import REGISTERS, Access
-from .transport import Transport
+from .transport import Transport, clock_of
 from .wire import CONTRACT_VERSION, Operation, Status
 
 FORMAT = "qlink-recording"
@@ -59,6 +59,7 @@ class Recorder:
 
     def __init__(self, transport: Transport, path: Path, now: Callable[[], float] = time.time) -> None:
         self._transport = transport
+        self._clock = clock_of(transport)
         self._now = now
         self._created = now()
         try:
@@ -76,6 +77,10 @@ class Recorder:
     def write(self, data: bytes) -> None:
         self._keep(Direction.DOWN, data)
         self._transport.write(data)
+
+    def now_s(self) -> float:
+        """The time of the transport below, see `transport.Timed`."""
+        return self._clock()
 
     def close(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import socket
 from contextlib import suppress
-from urllib.parse import SplitResult, urlunsplit
+from urllib.parse import SplitResult
 
 from .errors import TransportError
 
@@ -43,7 +43,7 @@ class SocketTransport:
 
 def open_url(parts: SplitResult) -> SocketTransport:
     """Connect to `tcp://host:port` or `unix:///path`. Raises `TransportError`."""
-    name = urlunsplit(parts)
+    name = f"{parts.scheme}://{parts.netloc}{parts.path}"
     try:
         if parts.scheme == "unix":
             connected = socket.socket(socket.AF_UNIX)

@@ -1,5 +1,6 @@
 """Byte transports to a board, by URL."""
 
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
@@ -35,6 +36,20 @@ class Recorded(Protocol):
     def recorded_registers(self) -> Mapping[int, int]:
         """Values by address, as far as they are known."""
         ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A transport with a time of its own, which passes in `read` as fast as it can be computed: a simulation."""
+
+    def now_s(self) -> float:
+        """That time, in seconds. Timeouts are measured by it."""
+        ...
+
+
+def clock_of(transport: Transport) -> Callable[[], float]:
+    """The clock by which `transport`'s timeouts pass."""
+    return transport.now_s if isinstance(transport, Timed) else time.monotonic
 
 
 Opener = Callable[[SplitResult], Transport]
