@@ -194,7 +194,7 @@ async def _watch(
 def _view(console: Console, show: Show) -> Iterator[Callable[[DemoState], None]]:
     """Yield how to show a state: a live picture on a terminal, else a line a second."""
     if console.is_terminal and not show.as_json:
-        with Live(console=console, auto_refresh=False, transient=True) as live:
+        with Live(console=console, auto_refresh=False) as live:
             yield lambda state: live.update(render(state, console.width, console.height), refresh=True)
         return
     next_s = LINE_EVERY_S

@@ -71,9 +71,7 @@ def service_settings(link: LinkSetup, home: Path, endpoints: Endpoints) -> Servi
     purification = model.PurificationPolicy(enabled=link.nodes is not None, answer_ns=NODES_ANSWER_NS)
     return ServiceSettings(
         home=home,
-        decisions=model.Settings(
-            link=link.model, purification=model.PurificationPolicy(enabled=link.nodes is not None)
-        ),
+        decisions=model.Settings(link=link.model, purification=purification),
         configuration=link.configuration,
         time_source=link.time_source,
         endpoints=endpoints,
