@@ -24,6 +24,7 @@ from qlink.supervisor.bell import (
 )
 from qlink.supervisor.memory import AgeingState
 from qlink.supervisor.model import FOREVER_NS, LinkModel
+from qlink.supervisor.single_click import SingleClickLink
 
 VECTORS = Path(os.environ.get("QLINK_VECTORS", Path(__file__).parents[2] / "../shared/vectors/formulas.json"))
 
@@ -121,6 +122,20 @@ def test_depolarizing_memories_agree_with_the_vectors(vectors: list[dict[str, An
         link = LinkModel(t2_s=(math.inf, math.inf), depolarizing_s=(given_["tauA_s"], given_["tauB_s"]))
         state, age_ns = AgeingState(werner(given_["F0"]), 0.0, link), round(given_["t_s"] * 1e9)
         assert (state.fidelity(age_ns), state.aged(age_ns)[0]) == near((expected["F"], expected["F"]))
+
+
+def test_a_single_click_link_agrees_with_the_vectors(vectors: list[dict[str, Any]]) -> None:
+    for given_, expected in of_kind(vectors, "single_click"):
+        link = SingleClickLink(
+            bright=(given_["alphaA"], given_["alphaB"]),
+            efficiency=(given_["etaA"], given_["etaB"]),
+            visibility=given_["visibility"],
+            dark=given_["p_dark_per_detector_window"],
+        )
+        state, chance = link.herald()
+        assert chance == pytest.approx(expected["p_herald"], rel=1e-9)
+        assert state[0] == pytest.approx(expected["F_psi_plus_after_correction"], abs=1e-9)
+        assert_physical(state)
 
 
 def test_fidelity_from_error_rates_agrees_with_the_vectors(vectors: list[dict[str, Any]]) -> None:
