@@ -5,7 +5,7 @@ Gateware builds its register file from this table; `Board` and the documentation
 """
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, unique
 
 from .wire import MAX_CHANNELS, MAX_PATTERNS
 
@@ -18,12 +18,13 @@ class Access(Enum):
     STROBE = "w"  # a written 1 acts once and is not kept; reads as 0
 
 
+@unique
 class Repeat(Enum):
     """How often a register stands in the map."""
 
-    ONCE = 1
-    CHANNEL = MAX_CHANNELS
-    PATTERN = MAX_PATTERNS
+    ONCE = "once"
+    CHANNEL = "per channel"
+    PATTERN = "per pattern"
 
 
 class Width(Enum):
@@ -53,7 +54,8 @@ class Register:
 
     @property
     def addresses(self) -> range:
-        return range(self.address, self.address + self.repeat.value)
+        most = {Repeat.ONCE: 1, Repeat.CHANNEL: MAX_CHANNELS, Repeat.PATTERN: MAX_PATTERNS}
+        return range(self.address, self.address + most[self.repeat])
 
     def bits(self, channels: int) -> int:
         """The bits that can be set on a board of so many channels; a written value with others does not fit."""
