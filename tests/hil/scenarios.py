@@ -1,0 +1,156 @@
+"""What must hold on any board of ours, seen through its link and its pins.
+
+Plain blocking functions of a `Rig`. The same ones run on Verilator through UART and FT245 pins (`test_cocotb.py`), on the
+twin and on a real board (`test_board.py`). Times are whole clocks, so that they mean the same at any gearing.
+"""
+
+import numpy as np
+import pytest
+from tests.hil.rig import Rig
+
+from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
+from qlink.firmware_bridge.encoding import encode_request
+from qlink.firmware_bridge.errors import BoardError, ConfigurationError, EndOfStream
+from qlink.firmware_bridge.registers import Mode
+from qlink.firmware_bridge.wire import CONTRACT_VERSION, HeraldFlag, Operation
+from qlink.sim.sources import REFERENCE
+
+GARBAGE = bytes(range(256)) + b"QLQRQLQR"
+
+
+def board_says_who_it_is(rig: Rig) -> None:
+    identity = rig.board.identity
+    assert identity.contract_version == CONTRACT_VERSION
+    assert abs(identity.tick_fs * identity.clock_hz * identity.samples - 10**15) <= identity.clock_hz * identity.samples
+    assert identity.channels >= 2
+    assert identity.patterns >= 2
+
+
+def registers_keep_what_is_written(rig: Rig) -> None:
+    for value in (0, 1, 0x80000000, 0xDEADBEEF, 0xFFFFFFFF):
+        rig.board.write("scratch", value)
+        assert rig.board.read("scratch") == value
+
+
+def values_that_do_not_fit_are_refused(rig: Rig) -> None:
+    board = rig.board
+    last = board.identity.channels - 1
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        board.write("gate_start", 0, last + 1)
+    with pytest.raises(ConfigurationError, match="read-only"):
+        board.write("magic", 0)
+    with pytest.raises(ConfigurationError, match="does not fit"):
+        board.write("control", 4)
+    with pytest.raises(BoardError, match="refused"):  # past the host's own check
+        board._exchange(Operation.WRITE, "control", 0x10, 4)
+    with pytest.raises(BoardError, match="no such register"):
+        board._exchange(Operation.READ, "nothing", 0xFFFF)
+
+
+def garbage_is_counted_and_survived(rig: Rig) -> None:
+    before = rig.board.snapshot().requests_bad
+    rig.transport.write(GARBAGE)
+    good = encode_request(Operation.WRITE, 7, 0x08, 0x12345678)
+    rig.transport.write(good[:-1] + bytes([good[-1] ^ 1]))
+    rig.transport.write(bytes(64))
+    assert rig.board.read("scratch") != 0x12345678
+    assert rig.board.snapshot().requests_bad > before
+
+
+def coincidences_are_heralded_and_accounted(rig: Rig) -> None:
+    board, samples = rig.board, rig.board.identity.samples
+    window = 4 * samples
+    patterns = (
+        Pattern(frozenset({0, 1}), window, Outcome.PSI_PLUS),
+        Pattern(frozenset({1}), window, Outcome.PHI_MINUS, forbidden=frozenset({0})),
+    )
+    board.configure(Configuration(patterns))
+    board.start()
+    rig.edges((0, 0), (3 * samples, 1))  # pattern 0
+    rig.edges((0, 0), (6 * samples, 1))  # too far for pattern 0, and outside what vetoes pattern 1
+    rig.edges((0, 1), (0, 0))  # pattern 0 at once
+    board.stop()
+    heralds = _rest(rig, "heralds")
+    assert list(heralds["pattern"]) == [0, 1, 0]
+    assert list(heralds["outcome"]) == [Outcome.PSI_PLUS, Outcome.PHI_MINUS, Outcome.PSI_PLUS]
+    assert list(heralds["sequence"] - heralds["sequence"][0]) == [0, 1, 2]
+    assert list(heralds["ages"][0, :2]) == [3 * samples, 0]
+    assert list(heralds["channels"]) == [3, 2, 3]
+    telemetry = board.telemetry
+    assert telemetry.clicks.expected == telemetry.clicks.received == 6
+    assert telemetry.heralds.expected == telemetry.heralds.received == 3
+    assert telemetry.frames.missing == 0
+
+
+def pins_fire_at_the_latency_that_the_board_states(rig: Rig) -> None:
+    board = rig.board
+    board.configure(Configuration((Pattern(frozenset({0, 1}), 4 * board.identity.samples),)))
+    board.start()
+    rig.latencies()
+    for gap in (0, 1, 2):
+        rig.edges((0, 0), (gap * board.identity.samples, 1))
+    board.stop()
+    assert rig.latencies() == [rig.pin_delay + board.identity.herald_latency] * 3
+
+
+def only_gated_clicks_of_this_attempt_count(rig: Rig) -> None:
+    board, samples = rig.board, rig.board.identity.samples
+    gate = Gate(10 * samples, 20 * samples)
+    pattern = Pattern(frozenset({0, 1}), 20 * samples)
+    board.configure(
+        Configuration((pattern,), Mode.GATED, {0: gate, 1: gate}, attempt_clocks=40, stream_channels=frozenset())
+    )
+    board.start()
+    before = board.snapshot()
+    rig.edges((0, 0), (samples, 1))  # no reference yet
+    rig.edges((0, REFERENCE), (12 * samples, 0), (15 * samples, 1))  # both inside
+    rig.edges((0, 0), (50 * samples, 1))  # the attempt is over by the second
+    rig.edges((0, REFERENCE), (12 * samples, 0), (25 * samples, 1))  # one too late
+    rig.edges((0, 0), (60 * samples, 0))  # let the attempt end
+    rig.edges((0, REFERENCE), (5 * samples, REFERENCE), (12 * samples, 0), (13 * samples, 1))  # doubled
+    rig.edges((0, 0), (60 * samples, 0))
+    board.stop()
+    heralds, after = _rest(rig, "heralds"), board.snapshot()
+    assert list(heralds["position"]) == [15 * samples, 13 * samples]
+    assert list(heralds["attempt"] - heralds["attempt"][0]) == [0, 2]
+    assert list(heralds["flags"]) == [HeraldFlag.GATED, HeraldFlag.GATED | HeraldFlag.REFERENCE_DOUBLED]
+    assert after.attempts - before.attempts == 3
+    assert after.references_doubled - before.references_doubled == 1
+    assert board.telemetry.clicks.received == 0  # none is streamed, and none is missed
+    assert board.telemetry.clicks.missing == 0
+
+
+def nothing_counts_while_stopped(rig: Rig) -> None:
+    board = rig.board
+    board.configure(Configuration((Pattern(frozenset({0}), 0),)))
+    before = board.snapshot()
+    rig.edges((0, 0), (4 * board.identity.samples, 1))
+    after = board.snapshot()
+    assert np.array_equal(before.clicks, after.clicks)
+    assert np.array_equal(before.heralds, after.heralds)
+
+
+SCENARIOS = (
+    board_says_who_it_is,
+    registers_keep_what_is_written,
+    values_that_do_not_fit_are_refused,
+    garbage_is_counted_and_survived,
+    coincidences_are_heralded_and_accounted,
+    pins_fire_at_the_latency_that_the_board_states,
+    only_gated_clicks_of_this_attempt_count,
+    nothing_counts_while_stopped,
+)
+
+
+def _rest(rig: Rig, kind: str) -> np.ndarray:
+    """All events of a kind that are still to be fetched."""
+    pieces = []
+    while True:
+        try:
+            batch = rig.board.events(0.0)
+        except EndOfStream:
+            break
+        pieces.append(getattr(batch, kind))
+        if not any(len(array) for array in (batch.clicks, batch.heralds, batch.counters, batch.losses)):
+            break
+    return np.concatenate(pieces)

@@ -1,0 +1,84 @@
+"""The hardware-in-the-loop scenarios on the twin, and on a real board when `QLINK_BOARD` has its URL."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pytest
+from tests.hil.rig import Edge, NeedsStimulus, Rig
+from tests.hil.scenarios import SCENARIOS
+
+from qlink.firmware_bridge.board import Board
+from qlink.firmware_bridge.events import CLICK
+from qlink.firmware_bridge.transport import open_transport
+from qlink.gateware.parameters import Parameters
+from qlink.sim.twin import Link, Twin, open_twin
+
+CLOCK_HZ = 200_000_000
+SETTLE_CLOCKS = 400
+
+
+class TwinPort:
+    """A twin as a transport whose time passes while it is read, and as a stimulus."""
+
+    def __init__(self, twin: Twin) -> None:
+        self._twin = twin
+        self._last: list[int] = []
+        self._early = b""  # came up while edges were made
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        if self._early:
+            data, self._early = self._early[:size], self._early[size:]
+            return data
+        until = self._twin.now + max(1000, round(timeout_s * CLOCK_HZ))
+        return self._twin.work(until, 10**6, size, until_answered=True)
+
+    def write(self, data: bytes) -> None:
+        self._twin.request(data)
+
+    def close(self) -> None:
+        """Nothing to give up."""
+
+    def edges(self, edges: Sequence[Edge]) -> None:
+        samples = self._twin.samples
+        start = (self._twin.now + 100) * samples
+        clicks = np.zeros(len(edges), CLICK)
+        clicks["tick"] = [start + tick for tick, _ in edges]
+        clicks["channel"] = [channel for _, channel in edges]
+        self._last.append(int(clicks["tick"][-1]) // samples)
+        self._twin.feed(clicks)
+        self._early += self._twin.run(self._last[-1] - self._twin.now + SETTLE_CLOCKS)
+
+    def latencies(self) -> list[int]:
+        last, self._last = self._last, []
+        return [int(pulse["clock"]) - edge for pulse, edge in zip(self._twin.pulses(), last, strict=True)]
+
+
+@pytest.fixture
+def twin_rig() -> Iterator[Rig]:
+    port = TwinPort(open_twin(Parameters(), Link(capture=True)))
+    with Board(port) as board:
+        yield Rig(board, port, port, 0)
+
+
+@pytest.fixture
+def board_rig() -> Iterator[Rig]:
+    url = os.environ.get("QLINK_BOARD")
+    if not url:
+        pytest.skip("no real board: set QLINK_BOARD to its URL, for instance ftdi://")
+    transport = open_transport(url)
+    with Board(transport) as board:
+        yield Rig(board, transport, None, 0)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_on_the_twin(scenario: Callable[[Rig], None], twin_rig: Rig) -> None:
+    scenario(twin_rig)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_on_a_real_board(scenario: Callable[[Rig], None], board_rig: Rig) -> None:
+    try:
+        scenario(board_rig)
+    except NeedsStimulus as reason:
+        pytest.skip(str(reason))
