@@ -7,7 +7,7 @@ tenant that comes back from idleness starts at the class's virtual time: it has 
 from bisect import insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 
 from .model import PRIORITIES, Tenant
 from .pairs import Pair
@@ -140,10 +140,13 @@ class PriorityClass:
         lane = self.lanes[tenant]
         if lane.virtual > self.virtual:
             self.virtual = lane.virtual
+        before = (lane.virtual, tenant)
         lane.virtual += lane.cost
         lane.missing -= 1
         self.missing -= 1
-        if lane.waiting:
+        if self.order and self.order[0] == before:
+            heapreplace(self.order, (lane.virtual, tenant))
+        elif lane.waiting:
             self._queue_up(lane)
 
     def goals(self) -> Iterator[tuple[Goal, int]]:

@@ -120,7 +120,7 @@ class Core:
         pair = Pair(id, event.time_ns, outcome, birth.ageing)
         if self._settings.link.settle_ns:
             self._settle(pair, effects)
-        elif pair.lost_ns(self._settings.min_useful_fidelity) < now_ns:
+        elif event.time_ns < now_ns and pair.lost_ns(self._settings.min_useful_fidelity) < now_ns:
             self._end(pair, PairState.EXPIRED, "its herald came too late", effects)
         else:
             self._offer(pair, now_ns, effects)

@@ -13,7 +13,17 @@ class AgeingState:
     1/4 + steady exp(-beta t) + coherent exp(-(alpha + beta) t): monotone for every state above one half.
     """
 
-    __slots__ = ("_coherent", "_fast", "_lifetimes", "_slow", "_steady", "_t2_uncertainty", "state", "width")
+    __slots__ = (
+        "_at_birth",
+        "_coherent",
+        "_fast",
+        "_lifetimes",
+        "_slow",
+        "_steady",
+        "_t2_uncertainty",
+        "state",
+        "width",
+    )
 
     def __init__(self, state: BellDiagonal, width: float, link: LinkModel) -> None:
         self.state = state
@@ -24,6 +34,7 @@ class AgeingState:
         self._coherent = (state[0] - state[3]) / 2
         self._t2_uncertainty = link.t2_uncertainty
         self._lifetimes: dict[float, int] = {}
+        self._at_birth = self._estimate(0)
 
     def fidelity(self, age_ns: int) -> float:
         return 0.25 + self._steady * decay(self._slow * age_ns) + self._coherent * decay(self._fast * age_ns)
@@ -33,6 +44,9 @@ class AgeingState:
 
         What is not known of the birth fades with the state; what is not known of T2 grows with age.
         """
+        return self._estimate(age_ns) if age_ns else self._at_birth
+
+    def _estimate(self, age_ns: int) -> tuple[float, float, float]:
         slow, fast = self._slow * age_ns, self._fast * age_ns
         steady, coherence = self._steady * decay(slow) if slow else self._steady, decay(fast)
         coherent = self._coherent * coherence
