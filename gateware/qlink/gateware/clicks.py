@@ -61,7 +61,7 @@ class ClickRecorder(wiring.Component):
         losing = Signal(channels)
         entry = Signal(entry_shape)
         writing = Signal()
-        self._judge(m, losses, losing, entry, writing)
+        coming = self._judge(m, losses, losing, entry, writing)
         self._watch(m, queue, losses, losing)
 
         m.d.comb += [
@@ -71,14 +71,17 @@ class ClickRecorder(wiring.Component):
             order.entries.valid.eq(queue.r_rdy),
             queue.r_en.eq(order.entries.ready),
             order.drained.eq((queue.level == 0) & ~writing),
-            self.idle.eq(~writing & ~losing.any() & order.idle & losses.idle & (queue.level == 0)),
+            self.idle.eq(~coming & ~losing.any() & order.idle & losses.idle & (queue.level == 0)),
         ]
         connect(m, losses.brackets, order.brackets)
         connect(m, flipped(self.records), order.records)
         return m
 
     def _judge(self, m, losses, losing, entry, writing):
-        """Let each click go one of three ways. A channel that ceases to lose in this clock takes its click."""
+        """Let each click go one of three ways. A channel that ceases to lose in this clock takes its click.
+
+        Returns whether clicks are on their way to the queue.
+        """
         valid = Cat(slot.valid for slot in self.clicks)
         blocked = losing & ~losses.closing
         accepted = valid & self.streamed & ~blocked
@@ -88,17 +91,25 @@ class ClickRecorder(wiring.Component):
             losses.lost.eq(self.lost),
             losses.clock.eq(self.clock),
         ]
-        m.d.sync += [entry.clock.eq(self.clock), entry.valid.eq(accepted), writing.eq(accepted.any())]
+        judged = Signal.like(entry)  # a clock before it is marked, as its losses settle
+        m.d.sync += [judged.clock.eq(self.clock), judged.valid.eq(accepted)]
         for c, slot in enumerate(self.clicks):
             m.d.comb += losses.subs[c].eq(slot.sub)
-            m.d.sync += entry.subs[c].eq(slot.sub)
+            m.d.sync += judged.subs[c].eq(slot.sub)
+        m.d.sync += [
+            entry.clock.eq(judged.clock),
+            entry.valid.eq(judged.valid),
+            entry.subs.eq(judged.subs),
+            writing.eq(judged.valid.any()),
+        ]
         with m.If(losses.closed):
             m.d.sync += entry.mark.eq(entry.mark + 1)
+        return valid.any() | judged.valid.any() | writing
 
     def _watch(self, m, queue, losses, losing):
         depth = self._parameters.click_depth
         nearly_full, half_empty = Signal(), Signal()
-        m.d.sync += [nearly_full.eq(queue.level > depth - 6), half_empty.eq(queue.level <= depth // 2)]
+        m.d.sync += [nearly_full.eq(queue.level > depth - 7), half_empty.eq(queue.level <= depth // 2)]
         m.d.comb += [
             losses.visit.eq(losing.any()),
             losses.may_close.eq(half_empty.replicate(len(losing))),

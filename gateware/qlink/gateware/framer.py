@@ -1,13 +1,13 @@
 """Frames: when one is closed, and the memory in which it waits."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qlink.firmware_bridge.wire import MAX_FRAME_WORDS, MAX_RECORD_WORDS, OFFSET_BITS, Kind
 
-from .layouts import WORD_BITS, RecordWord
+from .layouts import WORD_BITS, RecordWord, record_words
 from .sender import FrameSender, FrameTag
 from .timer import Timer
 
@@ -19,10 +19,9 @@ FRAMES = 16  # closed frames that may wait
 class Framer(wiring.Component):
     """Gather records into frames and send them.
 
-    A frame is closed when another record of full length might not fit; before a record of another page; when it has
-    become `flush_clocks` old; on `flush`; and, once it holds a herald or a reply, before the first other record or
-    as soon as nothing waits and the way out is free. Heralds that wait for the same way out thus share a frame, and
-    none waits for anything else.
+    A frame is closed before a record that does not fit, or is of another page; when it has become `flush_clocks` old;
+    on `flush`; and, once it holds a herald or a reply, before the first other record or as soon as nothing waits and
+    the way out is free. Heralds that wait for the same way out thus share a frame, and none waits for anything else.
 
     A record is taken whole or not begun: there is room for it, or `records` waits.
 
@@ -95,7 +94,6 @@ class Framer(wiring.Component):
         m.d.sync += [
             write.en.eq(0),
             write.data.eq(record.word),
-            full.eq(tag.words > self._max_words - MAX_RECORD_WORDS),
             free.eq(way_is_free),
         ]
         with m.If(self.flush):
@@ -103,6 +101,7 @@ class Framer(wiring.Component):
         with m.FSM():
             with m.State("WAIT"):
                 m.d.sync += [
+                    full.eq(self._is_full(kind, tag.words)),
                     differs.eq(record.page != tag.page),
                     presses.eq((kind == Kind.HERALD) | (kind == Kind.REPLY)),
                 ]
@@ -127,7 +126,7 @@ class Framer(wiring.Component):
                     m.d.sync += tag.words.eq(tag.words + 1)
                     with m.If(record.last):
                         m.next = "SETTLE"
-            with m.State("SETTLE"):  # `full` follows one clock behind
+            with m.State("SETTLE"):  # `room` follows behind
                 m.next = "WAIT"
             with m.State("CLOSE"):
                 m.d.comb += waiting.w_en.eq(1)
@@ -137,3 +136,11 @@ class Framer(wiring.Component):
             with m.State("CLEAR"):
                 m.next = "WAIT"
         m.d.comb += self.deadline.eq(timer.spare | (~is_open).replicate(32))
+
+    def _is_full(self, kind, words):
+        """Return whether a record of `kind` does not fit into a frame that has `words`."""
+        longest = {value: self._max_words - record_words(value) for value in Kind}
+        full = words > self._max_words - 1  # a click
+        for value, most in longest.items():
+            full = Mux(kind == value, words > most, full)
+        return full

@@ -30,9 +30,9 @@ class LossMeter(wiring.Component):
     may_close : In(number of sources)
     visit : In(1), let sources take turns though none is open
     closing : Out(number of sources), whose turn it is and may close, open or not; at most one
-    closed : Out(1), a bracket closes; high for one clock, that of its `closing`
-    brackets : Out(stream of a loss), four clocks later at the soonest
-    pending : Out(1), a closed bracket has not been taken yet; from the clock after `closed`
+    closed : Out(1), a bracket closes; high for one clock, the one after its `closing`
+    brackets : Out(stream of a loss), four clocks after `closed` at the soonest
+    pending : Out(1), a closed bracket has not been taken yet; from `closed` on
     idle : Out(1), nothing is open or waiting
     """
 
@@ -59,49 +59,64 @@ class LossMeter(wiring.Component):
         m = Module()
         bracket = self.brackets.payload
         m.submodules.queue = queue = SyncFIFOBuffered(width=bracket.shape().size, depth=CLOSED + 1)
-        meters = [self._meter(m, n) for n in range(len(self._sources))]
+        events = self._settle(m)
+        meters = [self._meter(m, event) for event in events]
         losses = [
             Cat(meter.end, meter.begin, meter.count, Const(s, 16))
             for meter, s in zip(meters, self._sources, strict=True)
         ]
         is_open = Cat(meter.open for meter in meters)
         turn = Signal(len(meters), init=1)
+        settling = self.lost.any() | _any(event.lost for event in events)
         room = Signal()
         taken = Signal(bracket.shape())
         taking = Signal()
 
         m.d.comb += [
             self.closing.eq(Mux(room, turn & self.may_close, 0)),
-            self.closed.eq((self.closing & is_open).any()),
+            self.closed.eq(_any(event.closing & meter.open for event, meter in zip(events, meters, strict=True))),
             queue.w_data.eq(taken),
             queue.w_en.eq(taking),
             self.brackets.valid.eq(queue.r_rdy),
             bracket.eq(queue.r_data),
             queue.r_en.eq(self.brackets.ready),
-            self.pending.eq(taking | (queue.level != 0)),
-            self.idle.eq(~is_open.any() & ~self.pending & turn[0] & ~self.visit),
+            self.pending.eq(self.closed | taking | (queue.level != 0)),
+            self.idle.eq(~is_open.any() & ~self.pending & turn[0] & ~self.visit & ~settling),
         ]
         m.d.sync += [
             room.eq(queue.w_level < CLOSED - 4),
             taking.eq(self.closed),
-            taken.eq(_any(Mux(closing, loss, 0) for closing, loss in zip(self.closing, losses, strict=True))),
+            taken.eq(_any(Mux(event.closing, loss, 0) for event, loss in zip(events, losses, strict=True))),
         ]
-        with m.If(is_open.any() | self.visit | ~turn[0]):  # comes to rest at the first, whenever it starts again
+        with m.If(
+            settling | is_open.any() | self.visit | ~turn[0]
+        ):  # comes to rest at the first, whenever it starts again
             m.d.sync += turn.eq(turn.rotate_left(1))
         return m
 
-    def _meter(self, m, n):
+    def _settle(self, m):
+        """Register what the meters see, so that they cost the deciding logic no time."""
+        shape = data.StructLayout({"lost": 1, "closing": 1, "tick": TICK_BITS})
+        events = [Signal(shape, name=f"event{n}") for n in range(len(self._sources))]
+        for n, event in enumerate(events):
+            m.d.sync += [
+                event.lost.eq(self.lost[n]),
+                event.closing.eq(self.closing[n]),
+                event.tick.eq(Cat(self.subs[n], self.clock)),
+            ]
+        return events
+
+    def _meter(self, m, event):
         shape = data.StructLayout({"open": 1, "begin": TICK_BITS, "end": TICK_BITS, "count": COUNT_BITS})
-        meter = Signal(shape, name=f"meter{n}")
-        tick = Cat(self.subs[n], self.clock)
-        with m.If(self.closing[n]):
-            m.d.sync += [meter.open.eq(self.lost[n]), meter.count.eq(self.lost[n])]
-        with m.Elif(self.lost[n]):
+        meter = Signal(shape)
+        with m.If(event.closing):
+            m.d.sync += [meter.open.eq(event.lost), meter.count.eq(event.lost)]
+        with m.Elif(event.lost):
             m.d.sync += [meter.open.eq(1), meter.count.eq(meter.count + 1)]
-        with m.If(self.lost[n]):
-            m.d.sync += meter.end.eq(tick)
-        with m.If(self.closing[n] | ~meter.open):
-            m.d.sync += meter.begin.eq(tick)
+        with m.If(event.lost):
+            m.d.sync += meter.end.eq(event.tick)
+        with m.If(event.closing | ~meter.open):
+            m.d.sync += meter.begin.eq(event.tick)
         return meter
 
 

@@ -1,6 +1,6 @@
 """From events to the words of their records, and from many sources to one stream of records."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,7 @@ __all__ = ["Merger", "Serialiser"]
 class Serialiser(wiring.Component):
     """Turn events of one kind into the words of their records, one word a clock.
 
-    `events` is ready while no record is under way.
+    `events` is ready when all words but the last of the event before have gone.
 
     Members
     -------
@@ -28,32 +28,30 @@ class Serialiser(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        words = record_words(self._kind)
-        event, record = self.events.payload, self.records.payload
-        rest = Signal(words * WORD_BITS)
-        left = Signal(range(words + 1))
-        head = head_word(Const(self._kind, KIND_BITS), event.tick)
-        body = event.as_value()[len(event.tick) :]
+        count = record_words(self._kind)
+        record = self.records.payload
+        held, holding = Signal(self.events.payload.shape()), Signal()
+        position = Signal(range(count))
+        at_end = position == count - 1
+        head = head_word(Const(self._kind, KIND_BITS), held.tick)
+        bits = Cat(head, held.as_value()[len(held.tick) :])
+        words = Array(bits.word_select(n, WORD_BITS) for n in range(count))
+        room = ~self.records.valid | self.records.ready
 
-        m.d.comb += [
-            record.word.eq(rest[:WORD_BITS]),
-            self.events.ready.eq(~self.records.valid),
-        ]
-        with m.If(self.events.valid & self.events.ready):
+        m.d.comb += self.events.ready.eq(~holding)
+        with m.If(~holding):  # whether it is valid or not: so that nothing but a register enables so many bits
+            m.d.sync += [held.eq(self.events.payload), holding.eq(self.events.valid)]
+        with m.If(room):
             m.d.sync += [
-                rest.eq(Cat(head, body)),
-                left.eq(words - 1),
-                record.last.eq(words == 1),
-                record.page.eq(event.tick[OFFSET_BITS:]),
-                self.records.valid.eq(1),
+                self.records.valid.eq(holding),
+                record.word.eq(words[position]),
+                record.page.eq(held.tick[OFFSET_BITS:]),
+                record.last.eq(at_end),
             ]
-        with m.If(self.records.valid & self.records.ready):
-            m.d.sync += [
-                rest.eq(rest >> WORD_BITS),
-                left.eq(left - 1),
-                record.last.eq(left == 1),
-                self.records.valid.eq(~record.last),
-            ]
+        with m.If(room & holding):
+            m.d.sync += position.eq(Mux(at_end, 0, position + 1))
+            with m.If(at_end):
+                m.d.sync += holding.eq(0)
         return m
 
 

@@ -10,12 +10,14 @@ from .clicks import ClickRecorder
 from .counters import CounterBank, counter_indices
 from .framer import Framer
 from .interface import ClickSlot, Counts, Herald, Settings
+from .layouts import RecordWord
 from .losses import LossMeter
 from .parameters import TICK_BITS
 from .record_queue import RecordQueue
 from .records import Merger, Serialiser
 from .register_file import RegisterFile
 from .requests import RequestParser
+from .spill import Spill
 from .timer import Timer
 
 __all__ = ["Reporting"]
@@ -83,7 +85,9 @@ class Reporting(wiring.Component):
         ranked = [*(serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.COUNTER)), queue.o]
         for source, records in zip(merger.sources, ranked, strict=True):
             connect(m, records, source)
-        connect(m, merger.records, framer.records)
+        m.submodules.door = door = Spill(RecordWord)  # the framer's stalls end here: they would reach every queue
+        connect(m, merger.records, door.i)
+        connect(m, door.o, framer.records)
         connect(m, framer.bytes, flipped(self.upstream))
 
         clock, counts = self._take_in(m, recorder, losses, registers)
@@ -101,8 +105,9 @@ class Reporting(wiring.Component):
             self.deadline.eq(_least(framer.deadline, timer.spare | (registers.snapshot_clocks == 0).replicate(32))),
         ]
         quiet = [framer.idle, merger.idle, queue.idle, recorder.idle, losses.idle, registers.idle, parser.idle]
+        quiet += [serialiser.events.ready for serialiser in serialisers.values()]
         quiet += [~self.heralds.valid, ~counters.busy, ~due, ~timer.start, ~counts.as_value().any(), ~losses.lost.any()]
-        m.d.comb += self.idle.eq(Cat(quiet).all() & ~Cat(slot.valid for slot in recorder.clicks).any())
+        m.d.comb += self.idle.eq(Cat(quiet).all())
         return m
 
     def _event_sources(self):
