@@ -1,6 +1,7 @@
 """What the core decides, told as stories. Times are in milliseconds here."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from qlink.supervisor.effects import (
     RequestCancelled,
     RequestExpired,
 )
+from qlink.supervisor.errors import SettingsError
 from qlink.supervisor.events import (
     BoardStarted,
     Cancelled,
@@ -342,6 +344,24 @@ def test_a_cancelled_request_waits_no_longer(story: Story) -> None:
 
 def test_lost_telemetry_is_no_reason_to_act(story: Story) -> None:
     assert story.told(TelemetryLost(0, "heralds", 3)) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: LinkModel(memory_slots=0), "memory_slots is 0; it is 1 to"),
+        (lambda: LinkModel(states=((0.5, 0.5, 0.5, -0.5),) * 4), "Bell-diagonal state"),
+        (lambda: LinkModel(t2_s=(0.0, 1.0)), "t2_s"),
+        (lambda: LinkModel(rate_hz=math.nan), "rate_hz"),
+        (lambda: Tenant(weight=0), "weight is 0"),
+        (lambda: PurificationPolicy(candidates=1), "candidates is 1"),
+        (lambda: Settings(min_useful_fidelity=0.3), "min_useful_fidelity is 0.3"),
+        (lambda: Settings(rate_window_s=0), "rate_window_s is 0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(make: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        make()
 
 
 # -- purification

@@ -34,6 +34,7 @@ from .slots import Slots
 
 DECISIONS = 1  # version of the rules; another one may decide otherwise on the same events
 
+_ALLOCATED, _CONSUMED = PairState.ALLOCATED, PairState.CONSUMED  # looked up once, for every pair
 _GOALS = 4  # waiting requests that a decision to purify looks at
 
 
@@ -182,7 +183,7 @@ class Core:
             reason = f"tenant {event.tenant!r} holds no pair {event.pair}: it was used up, expired or never given"
             effects.append(Refused(event.tenant, "", RefusalCode.NO_SUCH_PAIR, reason))
         elif event.consumed:
-            self._end(pair, PairState.CONSUMED, "used", effects)
+            self._end(pair, _CONSUMED, "used", effects)
         else:
             pair.state = PairState.DELIVERED
 
@@ -275,7 +276,7 @@ class Core:
             self._slots.remove(pair)
         else:
             pair.tenant = wish.tenant
-            self._due(self._slots.hold(pair, PairState.ALLOCATED) + 1)
+            self._due(self._slots.hold(pair, _ALLOCATED) + 1)
 
     def _release(self, request: WaitingRequest) -> list[Pair]:
         """The pairs that were kept back for it."""

@@ -12,6 +12,12 @@ MAX_TIME_NS = 10**15  # no deadline or lifetime is longer: eleven days
 MAX_MEMORY_SLOTS = 1_000_000
 
 
+def _within(settings: object, name: str, low: float, high: float) -> None:
+    value = getattr(settings, name)
+    if not low <= value <= high:
+        raise SettingsError(f"{name} is {value}; it is {low:g} to {high:g}")
+
+
 class PairState(StrEnum):
     """The life of a pair, see docs/life-cycle.md."""
 
@@ -48,6 +54,10 @@ class Doubt:
     reference_missed: float = 0.05
     heralds_lost: float = 0.02
 
+    def __post_init__(self) -> None:
+        for name in ("reference_doubled", "reference_missed", "heralds_lost"):
+            _within(self, name, 0.0, 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class LinkModel:
@@ -77,8 +87,10 @@ class LinkModel:
             raise SettingsError("states needs four states, one per outcome")
         if not min(*self.t2_s, *self.depolarizing_s) > 0:
             raise SettingsError("t2_s and depolarizing_s are times above zero; inf means no decay")
-        if not 1 <= self.memory_slots <= MAX_MEMORY_SLOTS:
-            raise SettingsError(f"memory_slots is {self.memory_slots}; it is 1 to {MAX_MEMORY_SLOTS}")
+        _within(self, "memory_slots", 1, MAX_MEMORY_SLOTS)
+        _within(self, "uncertainty", 0.0, 0.5)
+        _within(self, "t2_uncertainty", 0.0, 1.0)
+        _within(self, "settle_ns", 0, MAX_TIME_NS)
         if not self.rate_hz > 0:
             raise SettingsError("rate_hz is the pairs per second that the link promises, above zero")
 
@@ -93,8 +105,10 @@ class Tenant:
     burst: int = 1000  # pairs above that rate
 
     def __post_init__(self) -> None:
-        if not 1e-3 <= self.weight <= 1e6:
-            raise SettingsError(f"weight is {self.weight}; it is 0.001 to 1000000")
+        _within(self, "weight", 1e-3, 1e6)
+        _within(self, "max_waiting", 0, 10**9)
+        _within(self, "rate_hz", 0.0, 1e9)
+        _within(self, "burst", 1, 10**9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +122,12 @@ class PurificationPolicy:
     candidates: int = 6  # best pairs that a decision looks at; its time grows with the square
     backoff_ns: int = 1_000_000  # after a failure; doubles with each in a row
     max_backoff_ns: int = 1_000_000_000
+
+    def __post_init__(self) -> None:
+        for name in ("duration_ns", "answer_ns", "backoff_ns", "max_backoff_ns"):
+            _within(self, name, 1, MAX_TIME_NS)
+        _within(self, "min_success", 0.0, 1.0)
+        _within(self, "candidates", 2, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,5 +146,9 @@ class Settings:
     remembered_requests: int = 10_000  # ended requests whose keys are still answered as before
 
     def __post_init__(self) -> None:
-        if not 0.5 <= self.min_useful_fidelity < 1:
-            raise SettingsError(f"min_useful_fidelity is {self.min_useful_fidelity}; it is 0.5 or more, and below 1")
+        _within(self, "min_useful_fidelity", 0.5, 0.999)
+        _within(self, "max_number", 1, 10**9)
+        _within(self, "admission_probability", 0.0, 1.0)
+        _within(self, "rate_window_s", 1e-3, 1e6)
+        _within(self, "lowest_class_every", 0, 10**9)
+        _within(self, "remembered_requests", 0, 10**7)

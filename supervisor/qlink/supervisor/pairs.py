@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from .memory import AgeingState
 from .model import FOREVER_NS, PairState
 
+_STORED = PairState.STORED  # a member of an enum costs as much as all else that a new pair does
+
 
 class Pair:
     """One entangled pair that occupies a memory slot."""
@@ -17,7 +19,7 @@ class Pair:
         self.birth_ns = birth_ns
         self.outcome = outcome
         self.ageing = ageing
-        self.state = PairState.STORED
+        self.state = _STORED
         self.shelved = False  # free to be given
         self.tenant = ""  # whose it is, once ALLOCATED
 

@@ -9,6 +9,8 @@ from .births import Births
 from .model import FOREVER_NS, PairState
 from .pairs import Pair, ReadyPairs
 
+_PURIFYING = PairState.PURIFYING  # looked up once: this is asked for every pair
+
 
 class StoredPair(msgspec.Struct, frozen=True, array_like=True):
     """A pair as plain values."""
@@ -63,7 +65,7 @@ class Slots:
         pair.state = state
         self.pairs[pair.id] = pair
         lost_ns = pair.lost_ns(self._floor)
-        if state is PairState.PURIFYING or lost_ns >= FOREVER_NS:
+        if state is _PURIFYING or lost_ns >= FOREVER_NS:
             return FOREVER_NS
         heappush(self._losses, (lost_ns, pair.id))
         if len(self._losses) > 4 * len(self.pairs) + 1024:
@@ -107,7 +109,7 @@ class Slots:
 
     def _holds(self, lost_ns: int, id: int) -> bool:
         pair = self.pairs.get(id)
-        if pair is None or pair.shelved or pair.state is PairState.PURIFYING:
+        if pair is None or pair.shelved or pair.state is _PURIFYING:
             return False
         return pair.lost_ns(self._floor) == lost_ns
 
