@@ -158,7 +158,9 @@ class ClickOrder(wiring.Component):
 
         done = Signal(MARK_BITS)
         entry = self.entries.payload
-        turn_of_bracket = self.brackets.valid & Mux(self.entries.valid, entry.mark != done, self.drained)
+        due, settled = Signal(), Signal()  # an entry's mark is compared in the first of its two clocks
+        m.d.sync += [due.eq(entry.mark == done), settled.eq(0)]
+        turn_of_bracket = self.brackets.valid & Mux(self.entries.valid, settled & ~due, self.drained)
         m.d.comb += [
             serialiser.events.payload.eq(self.brackets.payload),
             self.idle.eq(resting & ~self.entries.valid & ~self.brackets.valid),
@@ -166,11 +168,12 @@ class ClickOrder(wiring.Component):
         with m.FSM():
             with m.State("CLICKS"):
                 m.d.comb += [
-                    self.entries.ready.eq(taken & (entry.mark == done)),
+                    self.entries.ready.eq(taken & due & settled),
                     self.records.payload.eq(click.payload),
                     self.records.valid.eq(click.valid),
                     click.ready.eq(self.records.ready),
                 ]
+                m.d.sync += settled.eq(self.entries.valid & ~self.entries.ready)
                 with m.If(turn_of_bracket & resting):
                     m.next = "TAKE"
             with m.State("TAKE"):
