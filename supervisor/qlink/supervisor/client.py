@@ -13,11 +13,10 @@ from itertools import count
 from pathlib import Path
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from .addresses import Addresses, read_addresses
 from .effects import Acknowledged, Effect, Refused
-from .errors import AccessDenied, MessageError, NoAnswer, PublicationsLost, RequestRefused
+from .errors import AccessDenied, MessageError, NoAnswer, PublicationsLost, RequestRefused, SupervisorError
 from .gaps import Gap, NumberCheck
 from .keys import LOCAL_CLIENT, Credentials, KeyStore, state_directory
 from .messages import (
@@ -47,6 +46,7 @@ from .messages import (
 from .sockets import Frames, LoopSocket, client_socket
 
 PATIENCE_S = 5.0
+BACKLOG = 100_000  # messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +138,16 @@ class Client:
             raise AccessDenied(body.reason) if denied else RequestRefused(body.code, body.reason)
         return body
 
-    async def subscribe(self, *topics: str, after: dict[str, int] | None = None) -> AsyncGenerator[News, None]:
+    async def subscribe(
+        self, *topics: str, after: dict[str, int] | None = None, backlog: int = BACKLOG
+    ) -> AsyncGenerator[News, None]:
         """Every publication on `topics` from now on (or after the numbers given, by topic frame), without a gap.
 
-        What was missed is asked for again and comes in its place. The topic `request` brings those of the own tenant.
-        Raises `AccessDenied` when the supervisor lets us not in.
+        What was missed is asked for again and comes in its place; so it is with what comes while `backlog` messages
+        wait to be taken. The topic `request` brings those of the own tenant. Raises `AccessDenied` when the supervisor
+        lets us not in, `MessageError` when it speaks otherwise, `PublicationsLost` when a gap cannot be filled.
         """
-        subscription = Subscription(self._context, self.addresses.publications, self._credentials, topics)
+        subscription = Subscription(self._context, self.addresses.publications, self._credentials, topics, backlog)
         check = NumberCheck(after or {})
         try:
             while True:
@@ -180,16 +183,23 @@ class Client:
             first += len(replayed.bodies)
 
     def _on_answer(self, frames: Frames) -> None:
-        answer = decode(frames[-1].bytes, Answer)
+        try:
+            answer = decode(frames[-1].bytes, Answer)
+        except MessageError as error:
+            self._fail(error)
+            return
         waiting = self._calls.get(answer.id)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer.body)
 
     def _on_denial(self, frames: Frames) -> None:
         self._denied = True
+        self._fail(self._denial())
+
+    def _fail(self, error: SupervisorError) -> None:
         for waiting in self._calls.values():
             if not waiting.done():
-                waiting.set_exception(self._denial())
+                waiting.set_exception(error)
 
     def _denial(self) -> AccessDenied:
         return denial(self.addresses.requests, self._credentials)
@@ -210,10 +220,11 @@ class Subscription:
         address: str,
         credentials: Credentials,
         topics: Iterable[str],
-        backlog: int = 100_000,
+        backlog: int,
     ) -> None:
         self._denial = denial(address, credentials)
-        self._arrived: asyncio.Queue[tuple[str, Publication] | None] = asyncio.Queue()
+        self._backlog = backlog
+        self._arrived: asyncio.Queue[tuple[str, Publication] | SupervisorError] = asyncio.Queue()
         socket = client_socket(context, zmq.SUB, credentials)
         socket.RCVHWM = backlog
         self._watch = LoopSocket(socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH), self._on_denial)
@@ -225,8 +236,8 @@ class Subscription:
     async def next(self) -> tuple[str, Publication]:
         """Topic frame and publication, in the order in which they came."""
         arrived = await self._arrived.get()
-        if arrived is None:
-            raise self._denial
+        if isinstance(arrived, SupervisorError):
+            raise arrived
         return arrived
 
     def close(self) -> None:
@@ -234,12 +245,15 @@ class Subscription:
         self._socket.close()
 
     def _on_message(self, frames: Frames) -> None:
-        topic, payload = frames
-        self._arrived.put_nowait((topic.bytes.decode(), decode(payload.bytes, Publication)))
+        if self._arrived.qsize() >= self._backlog:
+            return  # the next one that is taken tells by its number that this one was missed
+        try:
+            self._arrived.put_nowait((frames[0].bytes.decode(), decode(frames[-1].bytes, Publication)))
+        except MessageError as error:
+            self._arrived.put_nowait(error)
 
     def _on_denial(self, frames: Frames) -> None:
-        parse_monitor_message([frame.bytes for frame in frames])
-        self._arrived.put_nowait(None)
+        self._arrived.put_nowait(self._denial)
 
 
 def denial(address: str, credentials: Credentials) -> AccessDenied:

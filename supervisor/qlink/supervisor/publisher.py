@@ -92,6 +92,8 @@ class Publisher:
 
     def _on_subscription(self, frames: Frames) -> None:
         message = frames[0].bytes
+        if message[:1] not in (b"\x00", b"\x01"):
+            return  # not a subscription
         client = self._clients.by_name(user_id(frames[0]))
         granted = filter_for(message[1:].decode(errors="replace"), client) if client else None
         if message[0] == UNSUBSCRIBE:

@@ -10,6 +10,7 @@ import zmq
 
 from .keys import Credentials, KeyPair
 
+MAX_BYTES = 1 << 20  # of one message to a server socket; who sends more is cut off
 LINGER_MS = 200  # how long a closed server socket goes on sending what is on its way
 NOBLOCK, SEND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 BURST = 256  # messages taken in before others in the loop have their turn
@@ -85,6 +86,7 @@ def server_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, keys: KeyP
     """A socket that speaks CURVE alone, and asks `authentication.Authenticator` about everyone who comes."""
     socket = context.socket(kind)
     socket.LINGER = LINGER_MS
+    socket.MAXMSGSIZE = MAX_BYTES
     socket.CURVE_SERVER = 1
     socket.CURVE_PUBLICKEY = keys.public
     socket.CURVE_SECRETKEY = keys.secret
