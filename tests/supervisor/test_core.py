@@ -293,6 +293,18 @@ def test_a_refusal_is_repeated_too() -> None:
     assert story.ask(1, wish(min_fidelity=0.99)) == refused
 
 
+def test_ended_requests_are_remembered_up_to_a_limit_and_waiting_ones_always() -> None:
+    story = Story(replace(link(memory_slots=1000), remembered_requests=2))
+    waiting = story.ask(0, wish("waits", number=100, ms=10_000))
+    for number in range(5):
+        ended = wish(f"k{number}", "bob")
+        story.ask(number, ended)
+        story.told(Cancelled(number * MS, "bob", number + 2))
+    assert story.ask(6, wish("waits", number=100, ms=10_000)) == waiting
+    assert the(Acknowledged, story.ask(6, wish("k4", "bob"))).create_id == 6
+    assert the(Acknowledged, story.ask(6, wish("k0", "bob"))).create_id == 7  # forgotten: the journal still knows it
+
+
 REFUSALS: list[tuple[Request, RefusalCode, str]] = [
     (wish(tenant="eve"), RefusalCode.UNKNOWN_TENANT, "have the operator enter it"),
     (wish(key=""), RefusalCode.INVALID, "1 to 200 characters"),

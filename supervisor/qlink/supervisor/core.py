@@ -51,8 +51,6 @@ class Core:
         self._now_ns = 0
         self._pairs_made = 0
         self._last_sequence = -1
-        self._attempts = 0
-        self._telemetry_lost: dict[str, int] = {}
         self._due_ns = FOREVER_NS
         self._handlers: dict[type, Callable[[Any, int, list[Effect]], None]] = {
             Heralded: self._heralded,
@@ -61,8 +59,8 @@ class Core:
             Cancelled: self._cancelled,
             Purified: self._purified,
             Confirmed: self._confirmed,
-            TelemetryLost: self._telemetry,
-            Ticked: self._ticked,
+            TelemetryLost: self._noted,
+            Ticked: self._noted,
         }
 
     @property
@@ -129,11 +127,8 @@ class Core:
     def _board_started(self, event: BoardStarted, now_ns: int, effects: list[Effect]) -> None:
         self._last_sequence = -1
 
-    def _telemetry(self, event: TelemetryLost, now_ns: int, effects: list[Effect]) -> None:
-        self._telemetry_lost[event.kind] = self._telemetry_lost.get(event.kind, 0) + event.count
-
-    def _ticked(self, event: Ticked, now_ns: int, effects: list[Effect]) -> None:
-        self._attempts += event.attempts
+    def _noted(self, event: Event, now_ns: int, effects: list[Effect]) -> None:
+        """In the journal for those who count; what had fallen due by now is done already."""
 
     def _purified(self, event: Purified, now_ns: int, effects: list[Effect]) -> None:
         one = self._purifier.finish(event.keep, event.spend)
@@ -288,7 +283,7 @@ class Core:
     def _consider_purification(self, now_ns: int, effects: list[Effect]) -> None:
         """Start every round whose result would serve a waiting request that nothing on the shelf serves."""
         purifier, ready = self._purifier, self._slots.ready
-        if not purifier.policy.enabled or not self._book.turns.busy or now_ns < purifier.rest_until_ns:
+        if ready.count < 2 or not self._book.turns.busy or now_ns < purifier.rest_until_ns:
             return
         for goal, missing in list(islice(self._book.turns.goals(), _GOALS)):
             while ready.count >= 2 and purifier.under_way(goal.quality) < missing:
@@ -385,8 +380,6 @@ class Core:
                 now_ns=self._now_ns,
                 pairs_made=self._pairs_made,
                 last_sequence=self._last_sequence,
-                attempts=self._attempts,
-                telemetry_lost=sorted(self._telemetry_lost.items()),
                 settling=sorted(id for id in self._settling if id in self._slots.pairs),
                 pairs=self._slots.state(),
                 book=self._book.state(),
@@ -398,8 +391,7 @@ class Core:
         """Continue from `snapshot` as if all events before it had been handed in. Only for a new core."""
         told = snapshots.decode(snapshot)
         self._now_ns, self._pairs_made = told.now_ns, told.pairs_made
-        self._last_sequence, self._attempts = told.last_sequence, told.attempts
-        self._telemetry_lost = dict(told.telemetry_lost)
+        self._last_sequence = told.last_sequence
         self._slots.restore(told.pairs, self._births)
         self._settling = list(told.settling)  # sorted, so a heap
         self._book.restore(told.book)

@@ -1,5 +1,7 @@
 """Requests that wait for pairs."""
 
+from collections import OrderedDict
+
 import msgspec
 
 from .effects import Acknowledged, Refused
@@ -38,7 +40,7 @@ class AnsweredRequests:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._by_key: dict[tuple[str, str], Answered] = {}
+        self._by_key: OrderedDict[tuple[str, str], Answered] = OrderedDict()  # a dict is slow to give up its oldest
 
     def find(self, wish: Request) -> Answered | None:
         return self._by_key.get((wish.tenant, wish.key))
@@ -47,13 +49,12 @@ class AnsweredRequests:
         """Remember; what still waits is never forgotten."""
         self._by_key[answered.wish.tenant, answered.wish.key] = answered
         while len(self._by_key) > self._limit + len(waiting):
-            oldest = next(iter(self._by_key))
-            forgotten = self._by_key.pop(oldest)
-            if isinstance(forgotten.answer, Acknowledged) and forgotten.answer.create_id in waiting:
-                self._by_key[oldest] = forgotten
+            oldest, known = self._by_key.popitem(last=False)
+            if isinstance(known.answer, Acknowledged) and known.answer.create_id in waiting:
+                self._by_key[oldest] = known
 
     def all(self) -> list[Answered]:
         return list(self._by_key.values())
 
     def replace(self, answered: list[Answered]) -> None:
-        self._by_key = {(known.wish.tenant, known.wish.key): known for known in answered}
+        self._by_key = OrderedDict(((known.wish.tenant, known.wish.key), known) for known in answered)

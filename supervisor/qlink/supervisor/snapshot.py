@@ -13,8 +13,6 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
     now_ns: int
     pairs_made: int
     last_sequence: int
-    attempts: int
-    telemetry_lost: list[tuple[str, int]]
     settling: list[int]
     pairs: list[StoredPair]
     book: BookState
