@@ -14,7 +14,7 @@ from tests.supervisor.link_story import SETTINGS, LinkStory
 from qlink.supervisor import recovery
 from qlink.supervisor.core import Core
 from qlink.supervisor.errors import DecisionDiffers, JournalDamaged, JournalMismatch
-from qlink.supervisor.events import Request, Requested
+from qlink.supervisor.events import Request, Requested, Ticked
 from qlink.supervisor.journal import Journal, encode
 from qlink.supervisor.model import Settings, Tenant
 from qlink.supervisor.recovery import checkpoint_when_due, recover, verify
@@ -97,7 +97,28 @@ def test_a_damaged_checkpoint_costs_time_only(copy: Path) -> None:
     journal.connection.execute("UPDATE checkpoints SET state = x'00' WHERE after = ?", (EVENTS,))
     assert recover(journal, SETTINGS).snapshot() == core.snapshot()
     journal.connection.execute("UPDATE checkpoints SET state = x'00'")
-    with pytest.raises(JournalDamaged, match="no intact checkpoint"):
+    assert recover(journal, SETTINGS).snapshot() == core.snapshot()
+    journal.close()
+
+
+def test_a_checkpoint_of_another_layout_is_passed_by(copy: Path) -> None:
+    journal = Journal(copy)
+    core = recover(journal, SETTINGS)
+    journal.checkpoint(b"\x90")
+    assert recover(journal, SETTINGS).snapshot() == core.snapshot()
+    journal.close()
+
+
+def test_without_beginning_and_checkpoint_nothing_is_made_up(copy: Path) -> None:
+    journal = Journal(copy)
+    core = recover(journal, SETTINGS)
+    for time_ns in (10**12, 10**12 + 1):
+        journal.append([(Ticked(time_ns), core.step(Ticked(time_ns)))])
+        journal.checkpoint(core.snapshot())
+    assert journal.prune(EVENTS) > 0
+    assert verify(journal) == 1
+    journal.connection.execute("UPDATE checkpoints SET state = x'00'")
+    with pytest.raises(JournalDamaged, match="no checkpoint that can be read"):
         recover(journal, SETTINGS)
     journal.close()
 

@@ -1,8 +1,9 @@
 """From a journal back to a core that has forgotten nothing, and a proof that it decides as it did."""
 
+from . import snapshot as snapshots
 from .core import DECISIONS, Core
 from .errors import DecisionDiffers, JournalDamaged, JournalMismatch
-from .journal import Entry, Era, Journal, encode
+from .journal import Checkpoint, Entry, Era, Journal, encode
 from .model import Settings
 
 CHECKPOINT_EVERY = 50_000  # events; a restart replays up to so many, at about 10 us each
@@ -11,18 +12,15 @@ CHECKPOINT_EVERY = 50_000  # events; a restart replays up to so many, at about 1
 def recover(journal: Journal, settings: Settings) -> Core:
     """The core as the journal left it (an empty one starts a new core), going on under `settings`.
 
-    Starts at the last intact checkpoint and replays what follows; raises `DecisionDiffers` naming the entry when this
-    program decides otherwise than the journal says.
+    Starts at the last checkpoint that it can read, else at the beginning, and replays what follows; raises
+    `DecisionDiffers` naming the entry when this program decides otherwise than the journal says.
     """
     eras = journal.eras()
     if not eras:
         core = Core(settings)
         journal.open_era(settings, DECISIONS, core.snapshot())
         return core
-    checkpoints = journal.checkpoints()
-    if not checkpoints:
-        raise JournalDamaged(f"journal {journal.path} has no intact checkpoint: restore it from a backup")
-    start = checkpoints[0]
+    start = _start(journal, eras, journal.checkpoints())
     core = _walk(journal, eras, start.after, start.state)
     if (eras[-1].settings, eras[-1].decisions) == (settings, DECISIONS):
         return core
@@ -39,10 +37,8 @@ def verify(journal: Journal) -> int:
     eras = journal.eras()
     if not eras:
         return 0
-    if journal.complete:
-        _walk(journal, eras, 0, Core(eras[0].settings).snapshot())
-        return journal.last
-    start = journal.checkpoints()[-1]
+    oldest_first = [] if journal.complete else journal.checkpoints()[::-1]
+    start = _start(journal, eras, oldest_first)
     _walk(journal, eras, start.after, start.state)
     return journal.last - start.after
 
@@ -53,6 +49,16 @@ def checkpoint_when_due(journal: Journal, core: Core) -> bool:
         return False
     journal.checkpoint(core.snapshot())
     return True
+
+
+def _start(journal: Journal, eras: list[Era], checkpoints: list[Checkpoint]) -> Checkpoint:
+    """The first of these that this program can read; where there is none, the empty beginning."""
+    for checkpoint in checkpoints:
+        if snapshots.readable(checkpoint.state):
+            return checkpoint
+    if not journal.complete:
+        raise JournalDamaged(f"journal {journal.path} has no checkpoint that can be read: restore it from a backup")
+    return Checkpoint(0, Core(eras[0].settings).snapshot())
 
 
 def _walk(journal: Journal, eras: list[Era], after: int, state: bytes) -> Core:
@@ -80,8 +86,8 @@ def _continued(settings: Settings, state: bytes) -> Core:
 def _check_version(journal: Journal, era: Era) -> None:
     if era.decisions != DECISIONS:
         raise JournalMismatch(
-            f"journal {journal.path} holds decisions of version {era.decisions} that no checkpoint covers, this program "
-            f"makes version {DECISIONS}: start and stop the program that wrote it once, then this one"
+            f"journal {journal.path} holds decisions of version {era.decisions} that no checkpoint covers, this "
+            f"program makes version {DECISIONS}: start and stop the program that wrote it once, then this one"
         )
 
 

@@ -21,3 +21,12 @@ class Snapshot(msgspec.Struct, frozen=True, array_like=True):
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+def readable(state: bytes) -> bool:
+    """Whether it is a snapshot as this version writes them."""
+    try:
+        decode(state)
+    except msgspec.MsgspecError:
+        return False
+    return True
