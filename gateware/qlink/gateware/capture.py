@@ -62,7 +62,7 @@ class CaptureQueue(wiring.Component):
         m = Module()
 
         captured = Signal(Capture(self.parameters))
-        m.d.sync += [
+        m.d.comb += [
             captured.eq(self.constant),
             captured.tick.eq(Cat(self.sub, self.now)),
             captured.number.eq(self.slot.number),
@@ -72,7 +72,7 @@ class CaptureQueue(wiring.Component):
         for channel, click in enumerate(self.slot.clicks):
             stamp = Cat(click.sub, self.now)
             contributes = click.valid & (click.sub <= self.sub)
-            m.d.sync += captured.stamps[channel].eq(Mux(contributes, stamp, newest[channel]))
+            m.d.comb += captured.stamps[channel].eq(Mux(contributes, stamp, newest[channel]))
             with m.If(click.valid):
                 m.d.sync += newest[channel].eq(stamp)
 
@@ -80,19 +80,22 @@ class CaptureQueue(wiring.Component):
         return m
 
     def _keep(self, m, captured):
+        """Write every clock's capture, and let the next one overwrite it unless it is decided to be a herald."""
         depth = self.parameters.pattern_depth
         m.submodules.memory = memory = Memory(shape=captured.shape(), depth=depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        level = Signal(range(depth + 1))
         keep = self.decided & ~self.full
+        written = Signal.like(write.addr)
+        level = Signal(range(depth + 1))
         m.d.comb += [
-            write.en.eq(keep),
+            write.en.eq(1),
+            write.addr.eq(written + keep),
             write.data.eq(captured),
             self.head.eq(read.data),
         ]
         m.d.sync += [
-            write.addr.eq(write.addr + keep),
+            written.eq(write.addr),
             read.addr.eq(read.addr + self.take),
             level.eq(level + keep - self.take),
-            self.full.eq(level >= depth - 2),  # two spare: the level is seen a clock late
+            self.full.eq(level >= depth - 2),  # two spare: one is being written, and the level is seen a clock late
         ]

@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from .interface import ClickSlot
 
@@ -36,24 +37,36 @@ class Lifetime(wiring.Component):
 
         sub_bits = self.parameters.sub_bits
         clocks = self.window[sub_bits:]
-        carry_load = Signal(signed(len(clocks) + 1))
-        load = Signal.like(carry_load)
-        m.d.sync += [carry_load.eq(clocks), load.eq(clocks - 1)]
+        place = Signal(sub_bits + 1)  # last subtick alive, its highest bit: of the clock after `clocks`
+        m.d.comb += place.eq(self.window[:sub_bits] + self.click.sub)
 
-        left = Signal.like(load, init=-1)  # whole clocks alive after the next; negative: not even part of the next
-        end = Signal(sub_bits)  # last subtick alive in the last clock
-        total = Signal(sub_bits + 1)
-        m.d.comb += total.eq(self.window[:sub_bits] + self.click.sub)
+        load = Signal(signed(len(clocks) + 1))
+        some, more = Signal(), Signal()
+        m.d.sync += [load.eq(clocks - 2), some.eq(clocks.any()), more.eq(clocks[1:].any())]
+
+        left = Signal.like(load)
+        pause = Signal()  # the carry of `place`, to be added to `left`
+        full = Signal()  # all of the next clock is alive; for how much longer, `left` says
+        last = Signal()  # it is alive up to `end`, if not `full`
+        end = Signal(sub_bits)
+        coming = Signal.like(left)
+        m.d.comb += coming.eq(left - Mux(pause, 0, 1))
         with m.If(self.click.valid):
-            m.d.sync += [left.eq(Mux(total[-1], carry_load, load)), end.eq(total)]
-        with m.Elif(self.clear):
-            m.d.sync += left.eq(-1)
-        with m.Elif(self.active):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [
+                left.eq(load),
+                pause.eq(place[-1]),
+                full.eq(Mux(place[-1], some, more)),
+                last.eq(place[-1] | some),
+                end.eq(place),
+            ]
+        with m.Else():
+            m.d.sync += last.eq(full & ~self.clear)
+            with m.If(full):
+                m.d.sync += [left.eq(coming), pause.eq(0), full.eq((coming >= 0) & ~self.clear)]
 
         m.d.comb += [
-            self.active.eq(left >= 0),
-            self.alive.eq(Cat(self.active & (left[:-1].any() | (s <= end)) for s in range(self.parameters.samples))),
+            self.active.eq(full | last),
+            self.alive.eq(Cat(full | last & (s <= end) for s in range(self.parameters.samples))),
         ]
 
         return m
@@ -75,9 +88,11 @@ class Reach(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        sub_bits = exact_log2(len(self.clicks))
         distances = range(len(self.clicks))
         within = Signal(len(self.clicks))
-        m.d.sync += within.eq(Cat(self.window >= distance for distance in distances))
+        longer = self.window[sub_bits:].any()
+        m.d.sync += within.eq(Cat(longer | (self.window[:sub_bits] >= distance) for distance in distances))
         for s in distances:
             reached = Cat(self.clicks[c] & within[s - c] for c in range(s + 1))
             m.d.comb += self.alive[s].eq(reached.any())
