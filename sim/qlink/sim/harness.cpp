@@ -43,7 +43,6 @@ struct twin {
     explicit twin(const twin_options &chosen) : options(chosen) {
         std::fill(std::begin(last_edge), std::end(last_edge), NEVER - 1);
         top.clk = 0;
-        top.rst = 0;
         top.samples = 0;
         top.references = 0;
         top.skip = 0;

