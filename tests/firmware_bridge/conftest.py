@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Identity
@@ -21,6 +22,9 @@ from qlink.firmware_bridge.errors import EndOfStream, TransportError
 from qlink.firmware_bridge.link import Patience
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, Access, Register
 from qlink.firmware_bridge.wire import CONTRACT_VERSION, OFFSET_BITS, Operation, Status
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 IDENTITY = Identity(
     contract_version=CONTRACT_VERSION,
