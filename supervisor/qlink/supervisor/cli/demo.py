@@ -26,7 +26,7 @@ from qlink.supervisor.settings import Endpoints
 
 from .application import Experience, Wish, run_application
 from .demo_state import Observer
-from .link_setup import LinkSetup, set_up
+from .link_setup import SIMULATED, LinkSetup, set_up
 from .live_view import DemoState, render
 from .output import BELL_STATES, amount, json_option, stderr, table, write_json
 from .up import service_settings
@@ -36,10 +36,6 @@ Result = TypeVar("Result")
 CHANNELS = 8
 TOPICS = (HERALD_TOPIC, PAIR_TOPIC, REQUEST_TOPIC)
 PICTURE_WIDTH = 100
-SOURCE = (  # two nodes with good cavities: 125 heralds a second, by closed form
-    "twin://heralded?scheme=double&attempt_hz=1000&efficiency_a=0.5&efficiency_b=0.5&visibility=0.92"
-    "&offset_ps=20000&round_ps=100000"
-)
 MEMORIES = LinkModel(t2_s=(0.5, 0.5), memory_slots=64)
 WISHES = (
     Wish("alice-qkd", number=4, min_fidelity=0.9, max_time_s=0.5, min_lifetime_s=0.005, pause_s=0.08),
@@ -63,7 +59,7 @@ class Show:
 @click.option("--duration", type=click.FloatRange(min=1), default=10.0, help="Seconds from the first herald on.")
 @click.option("--forever", is_flag=True, help="Run until Ctrl-C.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the photons' randomness.  [default: a new one, printed]")
-@click.option("--board", "url", default=SOURCE, help="Another link than the simulated one.")
+@click.option("--board", "url", default=SIMULATED, help="Another link than the simulated one.")
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Keep keys and journal here.")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Save the last view as an SVG here.")
 @json_option

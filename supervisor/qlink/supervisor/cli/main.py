@@ -59,3 +59,7 @@ def main() -> None:
     Try it without any hardware:
         qlinkctl demo
     """
+
+
+if __name__ == "__main__":
+    main(prog_name="qlinkctl")

@@ -13,7 +13,7 @@ from qlink.supervisor.addresses import Addresses
 from qlink.supervisor.service import Outside, Service
 from qlink.supervisor.settings import Endpoints, ServiceSettings
 
-from .link_setup import LinkSetup, set_up
+from .link_setup import SIMULATED, LinkSetup, set_up
 from .output import home_option, json_option, write_json
 from .patterns import pattern_option, window_option
 
@@ -22,9 +22,7 @@ NODES_ANSWER_NS = 100_000_000  # simulated nodes share this machine's processor:
 
 
 @click.command()
-@click.option(
-    "--board", "url", default="twin://heralded", help="URL of the board: ftdi://, twin://SOURCE, replay://FILE."
-)
+@click.option("--board", "url", default=SIMULATED, help="URL of the board: ftdi://, twin://SOURCE, replay://FILE.")
 @pattern_option
 @window_option
 @click.option("--fidelity", type=click.FloatRange(0.25, 1), default=0.92, help="Of a pair at its herald.")
@@ -49,7 +47,8 @@ def up(url: str, home: Path, as_json: bool, **options: Any) -> None:
 
     \b
     Example:
-        qlinkctl up --board "twin://heralded?seed=1"
+        qlinkctl up
+        qlinkctl up --board "twin://heralded?attempt_hz=500&seed=7"
         qlinkctl up --board ftdi:// --pattern 0,4 --pattern 1,5 --window 4
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
