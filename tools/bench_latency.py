@@ -92,11 +92,11 @@ async def subscribe(home: Path, pairs: int, seconds: float) -> Run:
         async with asyncio.timeout_at(deadline):
             async for item in news:
                 now_ns = time.monotonic_ns()
-                begun_ns = begun_ns or now_ns
                 body = item.body
                 if isinstance(body, HeraldPublished):
                     sent_ns[body.pair] = body.tick
                 elif isinstance(body, Allocated):
+                    begun_ns = begun_ns or now_ns  # first those that were waiting in memory
                     granted_ns[body.pair] = now_ns
                     if now_ns - begun_ns > seconds * 1e9 or body.number == pairs:
                         break
