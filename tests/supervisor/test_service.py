@@ -246,6 +246,28 @@ class TestBoard:
             heard = await until(again, HeraldPublished, count=after + 20 - before[-1].number)
             assert [item.number for item in before + heard] == list(range(1, len(before) + len(heard) + 1))
 
+    async def test_one_that_falls_silent_is_noticed(self, processes: Processes, settings: ServiceSettings) -> None:
+        board = processes.start_board(300)
+        impatient = replace(settings, pace=replace(settings.pace, silence_s=0.1))
+        async with running(impatient, processes.url) as service:
+            await link_is(LinkState.UP, service)
+            os.kill(board.pid, signal.SIGSTOP)
+            await link_is(LinkState.DOWN, service)
+            assert "the board did not answer" in service.reason
+            os.kill(board.pid, signal.SIGCONT)
+            await link_is(LinkState.UP, service)
+
+    async def test_one_that_has_nothing_to_say_is_left_in_peace(
+        self, processes: Processes, settings: ServiceSettings
+    ) -> None:
+        processes.start_board(0)
+        impatient = replace(settings, pace=replace(settings.pace, silence_s=0.05))
+        async with running(impatient, processes.url) as service, open_client(settings.home) as client:
+            await link_is(LinkState.UP, service)
+            for _ in range(3):
+                await until(client.subscribe("slo"), SloReport)
+                assert service.state is LinkState.UP
+
     async def test_without_it_calls_are_answered(self, processes: Processes, settings: ServiceSettings) -> None:
         def no_board() -> Board:
             raise TransportError("no board is plugged in: plug one in")

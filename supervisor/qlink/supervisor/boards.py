@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Board(Protocol):
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def events(self, timeout_s: float) -> Batch: ...
+    def read(self, name: str) -> int: ...
     def close(self) -> None: ...
 
 
@@ -70,6 +72,7 @@ class Reading:
     configuration: Configuration | None
     backoff: Backoff
     poll_s: float
+    silence_s: float  # after which a board is asked whether it is still there
 
 
 class BoardReader:
@@ -108,14 +111,19 @@ class BoardReader:
             except EndOfStream as end:
                 self._deliver(BoardGone(LinkState.ENDED, str(end)))
                 return
-            except BridgeError as error:
+            except Exception as error:
                 failures = failures + 1 if not self._was_up else 1
-                pause_s = self._reading.backoff.delay_s(failures)
-                if failures == 1:
-                    log.error("the link is unavailable: %s", error)  # noqa: TRY400 (the sentence says it all)
-                log.info("trying the board again in %.1f s", pause_s)
-                self._deliver(BoardGone(LinkState.DOWN, str(error)))
-                self._ending.wait(pause_s)
+                self._lost(error, self._reading.backoff.delay_s(failures), first=failures == 1)
+
+    def _lost(self, error: Exception, pause_s: float, first: bool) -> None:
+        """Tell it, and wait. What is no error of the bridge is a bug: it is logged with its traceback, and survived."""
+        if not isinstance(error, BridgeError):
+            log.error("the link is unavailable: %s", error, exc_info=error)
+        elif first:
+            log.error("the link is unavailable: %s", error)
+        log.info("trying the board again in %.1f s", pause_s)
+        self._deliver(BoardGone(LinkState.DOWN, str(error)))
+        self._ending.wait(pause_s)
 
     def _opened(self) -> Board:
         self._was_up = False
@@ -133,11 +141,16 @@ class BoardReader:
     def _read(self, board: Board) -> None:
         log.info("the link is up: board %s, tick %.3f ns", board.identity.board, board.identity.tick_fs / 1e6)
         self._deliver(BoardUp(board.identity))
+        heard_s = time.monotonic()
         try:
             while not self._ending.is_set():
                 batch = board.events(self._reading.poll_s)
                 if any(len(getattr(batch, name)) for name in Batch.__slots__):
                     self._deliver(Arrived(batch, self._clock()))
+                    heard_s = time.monotonic()
+                elif time.monotonic() - heard_s > self._reading.silence_s:
+                    board.read("magic")  # raises when nobody is there any more
+                    heard_s = time.monotonic()
             with suppress(BridgeError):
                 board.stop()
         finally:

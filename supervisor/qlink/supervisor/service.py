@@ -23,7 +23,7 @@ from .events import BoardStarted, TelemetryLost
 from .journal import Journal
 from .keys import Client, KeyStore
 from .link_clock import link_clock
-from .messages import SLO_TOPIC, SloReport, Status
+from .messages import SLO_TOPIC, SloReport, Standing, Status
 from .metrics import MetricsServer, Sight
 from .objectives import Objectives
 from .publisher import Publisher
@@ -67,6 +67,7 @@ class Service:
         self.lost: Counter[str] = Counter()
         self._accounts: list[BoardAccount] = []  # one per connection; the last one is current
         self._up_throughout = False
+        self._alerts: dict[str, Standing] = {}
         self._stopping = asyncio.Event()
         self.started = asyncio.Event()
 
@@ -146,7 +147,7 @@ class Service:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(take, news)
 
-        reading = Reading(settings.configuration, settings.backoff, settings.pace.poll_s)
+        reading = Reading(settings.configuration, settings.backoff, settings.pace.poll_s, settings.pace.silence_s)
         self._reader = BoardReader(self._outside.open_board, reading, self._clock, deliver)
         stack.callback(self._reader.stop)
 
@@ -186,7 +187,19 @@ class Service:
         while True:
             await self._end_of_window()
             window = self.objectives.close(self._clock() / NS_PER_S, self._total())
-            self._publisher.report(window.number, SloReport(self._clock(), self.objectives.standings()))
+            standings = self.objectives.standings()
+            self._publisher.report(window.number, SloReport(self._clock(), standings))
+            self._tell_alerts(standings)
+
+    def _tell_alerts(self, standings: list[Standing]) -> None:
+        """Log alerts that begin and that end."""
+        alerts = {standing.id: standing for standing in standings if standing.alert}
+        for id, standing in alerts.items():
+            if id not in self._alerts or standing.alert != self._alerts[id].alert:
+                log.warning("%s: %s %s burns its budget %.1f times too fast", *_words(standing), standing.burn_rate)
+        for id in self._alerts.keys() - alerts.keys():
+            log.info("over: %s %s", *_words(self._alerts[id])[1:])
+        self._alerts = alerts
 
     async def _end_of_window(self) -> None:
         now_s = self._clock() / NS_PER_S
@@ -259,6 +272,10 @@ class Service:
             totals=self.objectives.totals,
             standings=self.objectives.standings(),
         )
+
+
+def _words(standing: Standing) -> tuple[str, str, str]:
+    return standing.alert, standing.id, standing.name
 
 
 def bound(socket: zmq.Socket[bytes], endpoint: str) -> str:

@@ -49,6 +49,7 @@ class Pace:
     max_waiting: int = 100_000  # events not yet decided, above which requests are refused as BUSY
     heartbeat_s: float = 0.5
     poll_s: float = 0.05  # longest wait in one read of the board; a stop takes so long
+    silence_s: float = 2.0  # after which a board is asked whether it is still there
     min_tick_s: float = 0.001  # shortest time between two looks at what falls due
     subscriber_backlog: int = 50_000  # messages kept for a slow subscriber before it loses some
 
