@@ -50,8 +50,7 @@ def test_an_end_that_went_away_is_an_error(ends: tuple[socket.socket, SocketTran
     with pytest.raises(TransportError, match="was closed by the other end"):
         transport.read(100, 5.0)
     with pytest.raises(TransportError, match="takes nothing more"):
-        for _ in range(100):
-            transport.write(bytes(100_000))
+        transport.write(bytes(50_000_000))
 
 
 @pytest.mark.parametrize(
