@@ -1,7 +1,7 @@
 """What must hold on any board of ours, seen through its link and its pins.
 
-Plain blocking functions of a `Rig`. The same ones run on Verilator through UART and FT245 pins (`test_cocotb.py`), on the
-twin and on a real board (`test_board.py`). Times are whole clocks, so that they mean the same at any gearing.
+Plain blocking functions of a `Rig`. The same ones run on Verilator through UART and FT245 pins (`test_cocotb.py`), on
+the twin and on a real board (`test_board.py`). Times are whole clocks, so that they mean the same at any gearing.
 """
 
 import numpy as np

@@ -33,6 +33,9 @@ class TwinPort:
         until = self._twin.now + max(1000, round(timeout_s * CLOCK_HZ))
         return self._twin.work(until, 10**6, size, until_answered=True)
 
+    def now_s(self) -> float:
+        return self._twin.now / CLOCK_HZ
+
     def write(self, data: bytes) -> None:
         self._twin.request(data)
 
