@@ -63,17 +63,14 @@ def test_scenarios_hold_through_the_pins(link, tmp_path):
     if find_libpython.find_libpython() is None:
         pytest.skip("cocotb needs a shared libpython: install the Debian package libpython3-dev")
     build(TOPS[link](), tmp_path)
+    search_path = os.pathsep.join([str(ROOT), *sys.path])
     results = get_runner("verilator").test(
         test_module="tests.hil.cocotb_scenarios",
         hdl_toplevel=NAME,
         hdl_toplevel_lang="verilog",
         build_dir=tmp_path,
         test_dir=tmp_path,
-        extra_env={
-            "QLINK_HIL_LINK": link,
-            "QLINK_HIL_BAUD": str(BAUD),
-            "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
-        },
+        extra_env={"QLINK_HIL_LINK": link, "QLINK_HIL_BAUD": str(BAUD), "PYTHONPATH": search_path},
         log_file=tmp_path / "test.log",
     )
     report = (tmp_path / "test.log").read_text()[-6000:]
