@@ -185,7 +185,8 @@ class Reporting(wiring.Component):
         """
         patterns = self._parameters.patterns
         gone = Signal()
-        held = losses.pending | ~brackets.events.ready
+        held = Signal()  # a register: it stalls wide queues. So it is high for what may close, before it is known
+        m.d.sync += held.eq(losses.closing.any() | losses.pending | ~brackets.events.ready)
         m.d.comb += [
             gone.eq(~self.heralds.valid & heralds.events.ready),
             losses.may_close[:patterns].eq(gone.replicate(patterns)),
