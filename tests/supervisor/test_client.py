@@ -10,7 +10,7 @@ import zmq
 
 from qlink.supervisor.addresses import Addresses, read_addresses
 from qlink.supervisor.authentication import PUBLICATIONS, REQUESTS, Authenticator, Clients
-from qlink.supervisor.client import Client, News, open_client
+from qlink.supervisor.client import Client, News, Subscription, open_client
 from qlink.supervisor.errors import MessageError, NoAnswer, PublicationsLost
 from qlink.supervisor.keys import KeyStore
 from qlink.supervisor.messages import VERSION, Answer, Failed, decode
@@ -107,10 +107,20 @@ async def test_what_is_no_call_is_answered_with_a_sentence(
     context.destroy(linger=0)
 
 
-async def test_a_subscription_that_nobody_may_have_brings_nothing(client: Client) -> None:
-    for topic in ("", "secret", "request/qkd/"):
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(anext(client.subscribe(topic)), 0.3)
+async def test_a_topic_that_does_not_exist_is_named(client: Client) -> None:
+    with pytest.raises(MessageError, match="no topic heralds: use herald, pair, request, slo"):
+        await anext(client.subscribe("herald", "heralds"))
+
+
+@pytest.mark.parametrize("topic", ["", "her", "secret", "request/qkd/"])
+async def test_a_subscription_that_nobody_may_have_brings_nothing(supervisor: Supervisor, topic: str) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    address, credentials = read_addresses(supervisor.home).publications, KeyStore(supervisor.home).credentials()
+    subscription = Subscription(context, address, credentials, [topic], backlog=10)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(subscription.next(), 0.3)
+    subscription.close()
+    context.destroy(linger=0)
 
 
 async def test_what_wants_to_be_a_publication_is_no_subscription(client: Client, supervisor: Supervisor) -> None:

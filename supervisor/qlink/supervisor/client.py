@@ -22,6 +22,7 @@ from .keys import LOCAL_CLIENT, Credentials, KeyStore, state_directory
 from .messages import (
     MAX_REPLAY,
     SLO_TOPIC,
+    TOPICS,
     VERSION,
     Answer,
     AnswerBody,
@@ -147,6 +148,9 @@ class Client:
         wait to be taken. The topic `request` brings those of the own tenant. Raises `AccessDenied` when the supervisor
         lets us not in, `MessageError` when it speaks otherwise, `PublicationsLost` when a gap cannot be filled.
         """
+        unknown = set(topics).difference(TOPICS)
+        if unknown or not topics:
+            raise MessageError(f"there is no topic {', '.join(sorted(unknown)) or '(none)'}: use {', '.join(TOPICS)}")
         subscription = Subscription(self._context, self.addresses.publications, self._credentials, topics, backlog)
         check = NumberCheck(after or {})
         try:

@@ -64,6 +64,7 @@ class Engine:
         self._waiting: list[Told] = []
         self._wake = asyncio.Event()
         self._ending = False
+        self._missed_nodes = False
         self._timer: asyncio.TimerHandle | None = None
         self._rounds: set[asyncio.Task[None]] = set()
 
@@ -128,7 +129,9 @@ class Engine:
 
     def _purify(self, command: Purify) -> None:
         if self._nodes is None:
-            log.warning("there are no nodes to purify pair %d: switch purification off in the settings", command.keep)
+            if not self._missed_nodes:
+                log.warning("there are no nodes to purify pairs: switch purification off in the settings")
+            self._missed_nodes = True
             return  # the core takes no answer for a failure
         task = asyncio.get_running_loop().create_task(self._round(self._nodes, command))
         self._rounds.add(task)
