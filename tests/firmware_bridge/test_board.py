@@ -180,6 +180,10 @@ def _pattern(**values: Any) -> Configuration:
         (_pattern(forbidden=frozenset({-1})), "pattern 0, forbidden: channel -1 does not exist"),
         (_pattern(window=65536), "pattern 0, window = 65536 does not fit: it goes from 0 to 65535"),
         (_pattern(window=-1), "pattern 0, window = -1 does not fit"),
+        (
+            _pattern(window=8193, forbidden=frozenset({1})),
+            "pattern 0 has forbidden channels, its window = 8193 does not fit: it goes from 0 to 8192",
+        ),
         (_pattern(outcome=4), "pattern 0, outcome = 4 does not fit"),
         (_pattern(forbidden=frozenset({4})), "pattern 0: channel 4 is both required and forbidden"),
         (_pattern(required=frozenset(), forbidden=frozenset({4})), "pattern 0 requires no channel"),

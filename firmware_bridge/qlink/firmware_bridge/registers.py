@@ -10,6 +10,7 @@ from enum import Enum, IntEnum, unique
 from .wire import MAX_CHANNELS, MAX_PATTERNS
 
 MAGIC = int.from_bytes(b"QLNK", "little")
+VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: boards keep so many
 
 
 class Access(Enum):

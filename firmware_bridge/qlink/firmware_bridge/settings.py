@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .configuration import REGISTER_MAX, WINDOW_MAX, Configuration, Gate, Identity, Outcome, Pattern
 from .errors import ConfigurationError
-from .registers import BY_NAME, Mode
+from .registers import BY_NAME, VETO_CLOCKS, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,9 @@ def _check_pattern(name: str, pattern: Pattern, identity: Identity) -> None:
     _check_channels(f"{name}, required", pattern.required, identity)
     _check_channels(f"{name}, forbidden", pattern.forbidden, identity)
     _check_range(f"{name}, window", pattern.window, 0, WINDOW_MAX)
+    if pattern.forbidden:
+        longest = VETO_CLOCKS * identity.samples
+        _check_range(f"{name} has forbidden channels, its window", pattern.window, 0, longest)
     _check_range(f"{name}, outcome", pattern.outcome, 0, max(Outcome))
     if both := sorted(pattern.required & pattern.forbidden):
         raise ConfigurationError(f"{name}: channel {both[0]} is both required and forbidden")
