@@ -1,6 +1,9 @@
 """Herald records, made one at a time of what was noted when they were decided."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -72,7 +75,8 @@ class HeraldWriter(wiring.Component):
         ]
 
         entry, captured = Signal(Decisions(parameters)), Signal(Capture(parameters))
-        pattern = Signal(range(parameters.patterns))
+        chosen = Signal(parameters.patterns)  # one bit, of the pattern whose herald is written
+        reference = Signal(32)  # tick of the herald's attempt's reference, its lower bits
         lost, missed = Signal(), Signal()
         left = Signal(range(parameters.channels + 1))
         busy = Signal(init=1)
@@ -90,17 +94,18 @@ class HeraldWriter(wiring.Component):
                     ]
                     m.next = "CHOOSE"
             with m.State("CHOOSE"):
-                m.d.sync += pattern.eq(first_set(m, entry.decided))
+                m.d.sync += [
+                    chosen.eq(entry.decided & -entry.decided),
+                    entry.decided.eq(entry.decided & (entry.decided - 1)),
+                ]
                 m.next = "TAKE"
                 with m.If(~entry.decided.any()):
                     m.next = "WAIT"
             with m.State("TAKE"):
-                m.d.sync += [
-                    captured.eq(Array(self.heads)[pattern]),
-                    entry.decided.eq(entry.decided & (entry.decided - 1)),
-                ]
-                with m.If(entry.kept.bit_select(pattern, 1)):
-                    m.d.comb += self.take.eq(1 << pattern)
+                heads = (Mux(choice, head.as_value(), 0) for choice, head in zip(chosen, self.heads, strict=True))
+                m.d.sync += captured.eq(reduce(or_, heads))
+                with m.If((entry.kept & chosen).any()):
+                    m.d.comb += self.take.eq(chosen)
                     m.next = "TIME"
                 with m.Else():
                     m.d.sync += [lost.eq(1), record.sequence.eq(record.sequence + 1)]
@@ -110,14 +115,14 @@ class HeraldWriter(wiring.Component):
                 m.d.sync += [
                     record.tick.eq(Cat(sub, (entry.clock - captured.delay)[: parameters.clock_bits])),
                     record.attempt.eq(entry.attempt - (captured.number != entry.attempt[0])),
-                    record.pattern.eq(pattern),
+                    record.pattern.eq(first_set(m, chosen)),
                     record.outcome.eq(captured.outcome),
                     record.channels.eq(captured.channels),
                     left.eq(parameters.channels),
                 ]
+                m.d.sync += reference.eq(Mux(captured.number, entry.references[1], entry.references[0]))
                 m.next = "PLACE"
             with m.State("PLACE"):
-                reference = Mux(captured.number, entry.references[1], entry.references[0])
                 m.d.sync += [
                     record.position.eq(Mux(captured.gated, record.tick - reference, 0)),
                     record.flags.eq(self._flags(captured, lost, missed)),

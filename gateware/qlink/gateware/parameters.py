@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from qlink.firmware_bridge.registers import VETO_CLOCKS
 from qlink.firmware_bridge.wire import MAX_CHANNELS, MAX_PATTERNS
 
 TICK_BITS = 64
@@ -24,7 +25,7 @@ class Parameters:
     clock_hz: int = 200_000_000
     tick_fs: int = 0
     board: str = "TWIN"
-    veto_depth: int = 2048
+    veto_depth: int = VETO_CLOCKS
     pattern_depth: int = 16
     herald_depth: int = 256
     click_depth: int = 512

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
-from qlink.firmware_bridge.registers import Mode
+from qlink.firmware_bridge.registers import VETO_CLOCKS, Mode
 
 from .coincidence import Edge
 
@@ -59,6 +59,7 @@ def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:
     required = channels[: rng.choice([1, 2, 2, 2, 3, shape.channels, 0])]
     others = channels[len(required) :]
     forbidden = others[: rng.choice([0, 0, 1, 2])]
+    longest = min(longest, VETO_CLOCKS * shape.samples) if forbidden else longest
     window = rng.choice([rng.randint(0, 8), rng.randint(0, longest), longest])
     return Pattern(frozenset(required), window, rng.choice(list(Outcome)), frozenset(forbidden))
 
