@@ -46,3 +46,12 @@ def test_link_of_the_readme_leads_somewhere(link: str) -> None:
 
 def test_readme_names_the_two_commands() -> None:
     assert {"make demo", "make test"} <= {" ".join(shlex.split(line, comments=True)) for line in commands("make")}
+
+
+def test_board_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    example = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "open_board" in block)
+    exec(compile(example, "README.md", "exec"), {"__name__": "example"})
+    printed = capsys.readouterr().out
+    assert "1.25 ns a tick" in printed
+    assert "lost: 0" in printed
+    assert sum(map(int, re.findall(r"(\d+) heralds", printed))) > 0
