@@ -24,7 +24,7 @@ def commands(program: str) -> list[str]:
 def test_qlinkctl_command_of_the_readme_exists_with_its_options(line: str) -> None:
     words = shlex.split(line, comments=True)[1:]
     command: click.Command = main
-    while isinstance(command, click.Group) and words:
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         child = command.get_command(click.Context(command), words.pop(0))
         assert child is not None
         command = child
