@@ -22,7 +22,7 @@ def every_command(command: click.Command = main, path: tuple[str, ...] = ()) -> 
             yield from every_command(child, (*path, name))
 
 
-@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+@pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
 def test_help_of_every_command_has_an_example(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(main, [*path, "--help"])
     assert result.exit_code == 0

@@ -28,7 +28,7 @@ from .application import Experience, Wish, run_application
 from .demo_state import Observer
 from .link_setup import SIMULATED, LinkSetup, set_up
 from .live_view import DemoState, render
-from .output import BELL_STATES, amount, json_option, stderr, table, write_json
+from .output import BELL_STATES, amount, json_option, stderr, stdout, table, write_json
 from .up import service_settings
 
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ class Show:
 
 
 @click.command()
-@click.option("--duration", type=click.FloatRange(min=1), default=10.0, help="Seconds from the first herald on.")
+@click.option("--duration", type=click.FloatRange(min=1), default=10.0, help="Seconds to run.")
 @click.option("--forever", is_flag=True, help="Run until Ctrl-C.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the photons' randomness.  [default: a new one, printed]")
 @click.option("--board", "url", default=SIMULATED, help="Another link than the simulated one.")
@@ -80,7 +80,7 @@ def demo(
     """
     chosen = secrets.randbelow(10**6) if seed is None else seed
     show = Show(chosen, None if forever else duration, as_json, picture)
-    console = stderr() if as_json else Console(highlight=False)
+    console = stderr() if as_json else stdout()
     console.print(f"seed {chosen} (the same photons again: qlinkctl demo --seed {chosen})")
     joined = f"{url}{'&' if '?' in url else '?'}seed={chosen}" if url.startswith("twin://") else url
     with _home(home) as place:

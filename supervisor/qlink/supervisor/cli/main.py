@@ -21,6 +21,8 @@ COMMANDS = {
     "watch": ("watch", "Print heralds as they come."),
 }
 
+INTERRUPTED = 130  # 128 and SIGINT's number, as a shell tells it
+
 
 class Commands(click.Group):
     """The commands of the table above. What goes wrong in one is told in a sentence, never as a traceback."""
@@ -44,6 +46,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (BridgeError, SimulationError, SupervisorError) as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:  # the way to end `watch`: nothing to say about it
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 @click.group(

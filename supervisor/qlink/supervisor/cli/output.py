@@ -36,9 +36,13 @@ def write_json(value: Mapping[str, Any]) -> None:
     click.echo(json.dumps(value, default=str))
 
 
+LOG_WIDTH = 120  # columns of what is no terminal
+
+
 def stdout() -> Console:
-    """Return a console on stdout: no colours and no wrapping tricks where that is not a terminal."""
-    return Console(highlight=False, soft_wrap=False)
+    """Return a console on stdout: without colours, and of a fixed width, where that is no terminal."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=LOG_WIDTH)
 
 
 def stderr() -> Console:
