@@ -151,29 +151,32 @@ class ClickOrder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.serialiser = serialiser = Serialiser(Kind.LOSS)
-        lanes, pending, clock = self._split(m)
+        entry, holding, split = Signal(_entry(self._parameters)), Signal(), Signal()
         click = stream.Signature(RecordWord).create()
+        lanes, pending, clock = self._split(m, entry, split)
         resting = Signal()
-        taken = self._pick(m, lanes, pending, clock, click, resting)
+        self._pick(m, lanes, pending, clock, click, resting)
 
         done = Signal(MARK_BITS)
-        entry = self.entries.payload
-        due, settled = Signal(), Signal()  # an entry's mark is compared in the first of its two clocks
-        m.d.sync += [due.eq(entry.mark == done), settled.eq(0)]
-        turn_of_bracket = self.brackets.valid & Mux(self.entries.valid, settled & ~due, self.drained)
+        due = entry.mark == done
+        turn_of_bracket = self.brackets.valid & Mux(holding, ~due, self.drained & ~self.entries.valid)
         m.d.comb += [
+            self.entries.ready.eq(~holding),
             serialiser.events.payload.eq(self.brackets.payload),
-            self.idle.eq(resting & ~self.entries.valid & ~self.brackets.valid),
+            self.idle.eq(resting & ~holding & ~self.entries.valid & ~self.brackets.valid),
         ]
+        with m.If(~holding):
+            m.d.sync += [entry.eq(self.entries.payload), holding.eq(self.entries.valid)]
+        with m.Elif(split):
+            m.d.sync += holding.eq(0)
         with m.FSM():
             with m.State("CLICKS"):
                 m.d.comb += [
-                    self.entries.ready.eq(taken & due & settled),
+                    split.eq(holding & due & ~pending.any()),
                     self.records.payload.eq(click.payload),
                     self.records.valid.eq(click.valid),
                     click.ready.eq(self.records.ready),
                 ]
-                m.d.sync += settled.eq(self.entries.valid & ~self.entries.ready)
                 with m.If(turn_of_bracket & resting):
                     m.next = "TAKE"
             with m.State("TAKE"):
@@ -191,14 +194,13 @@ class ClickOrder(wiring.Component):
                     m.next = "CLICKS"
         return m
 
-    def _split(self, m):
+    def _split(self, m, entry, split):
         """Sort an entry's clicks into lanes, one per subtick; `pending` are those that have any."""
         samples, channels = self._parameters.samples, self._parameters.channels
         lanes = Signal(data.ArrayLayout(channels, samples))
         pending = Signal(samples)
         clock = Signal(self._parameters.clock_bits)
-        entry = self.entries.payload
-        with m.If(self.entries.ready & self.entries.valid):
+        with m.If(split):
             m.d.sync += clock.eq(entry.clock)
             for s in range(samples):
                 lane = Cat(entry.valid[c] & (entry.subs[c] == s) for c in range(channels))
@@ -206,7 +208,7 @@ class ClickOrder(wiring.Component):
         return lanes, pending, clock
 
     def _pick(self, m, lanes, pending, clock, click, resting):
-        """Make a record of one click after the other. Returns whether the next entry may come."""
+        """Make a record of one click after the other. `resting`: none is left."""
         channels, sub_bits = self._parameters.channels, self._parameters.sub_bits
         mask = Signal(channels)  # clicks left of the lane under way
         tick = Signal(TICK_BITS)
@@ -230,7 +232,6 @@ class ClickOrder(wiring.Component):
                 tick.eq(Cat(_encode(first, sub_bits), clock)),
                 pending.eq(pending & ~first),
             ]
-        return ~pending.any()
 
 
 def _entry(parameters):
