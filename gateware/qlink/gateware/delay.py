@@ -1,6 +1,8 @@
 """Patterns with forbidden channels look at clicks a window late, when all that can veto them is known."""
 
-import itertools
+from functools import reduce
+from itertools import pairwise
+from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -10,7 +12,6 @@ from amaranth.lib.wiring import In, Out
 from .interface import Slot
 
 TAPS = 3  # delays shorter than this do not go through the memory
-SETTLE = 24  # clocks after which nothing that left the delay line is under way any more
 
 
 class DelayLine(wiring.Component):
@@ -20,9 +21,9 @@ class DelayLine(wiring.Component):
     -------
     slot : In(Slot)
     clear : In(1), nothing of what has come so far will leave
-    clocks : In(array), delay per pattern, 0 to `veto_depth`
+    clocks : In(array), delay per pattern, 0 to `veto_depth`; may change only while `clear`
     slots : Out(array of Slot), per pattern
-    idle : Out(1), nothing that counts is inside, nor was in the last `SETTLE` clocks
+    idle : Out(1), nothing that counts is inside
     """
 
     def __init__(self, parameters):
@@ -45,63 +46,54 @@ class DelayLine(wiring.Component):
         shape = Slot(self.parameters)
         m.submodules.memory = memory = Memory(shape=shape, depth=depth, init=[])
         write = memory.write_port()
-        place = Signal(range(depth))
-        m.d.comb += [write.en.eq(1), write.addr.eq(place), write.data.eq(self.slot)]
-        m.d.sync += place.eq(place + 1)
+        m.d.comb += [write.en.eq(1), write.data.eq(self.slot)]
+        m.d.sync += write.addr.eq(Mux(self.clear, -TAPS, write.addr + 1))
 
         taps = [self.slot, *(Signal(shape, name=f"tap{clocks}") for clocks in range(1, TAPS))]
-        for newer, older in itertools.pairwise(taps):
+        for newer, older in pairwise(taps):
             m.d.sync += older.eq(newer)
 
-        since_clear = Signal(range(depth + 1))
-        with m.If(self.clear):
-            m.d.sync += since_clear.eq(0)
-        with m.Elif(since_clear != depth):
-            m.d.sync += since_clear.eq(since_clear + 1)
+        filled = Signal(init=1)
+        m.d.sync += filled.eq(self.slot.start | Cat(click.valid for click in self.slot.clicks).any() | self.clear)
+        since_clear = self._clocks_since(m, self.clear)
+        since_filled = self._clocks_since(m, filled)
 
         busy = Signal(self.parameters.patterns)
-        m.d.comb += self.idle.eq(~busy.any())
+        m.d.comb += self.idle.eq(~busy.any() & ~filled)
         for pattern, clocks in enumerate(self.clocks):
-            m.d.comb += busy[pattern].eq(self._watch(m, clocks))
-            m.d.sync += self.slots[pattern].eq(self._tap(m, memory, place, taps, clocks, since_clear))
+            m.d.comb += busy[pattern].eq(self._pending(m, filled, since_filled, clocks))
+            stale = self._pending(m, self.clear, since_clear, clocks)
+            m.d.sync += self.slots[pattern].eq(self._tap(m, memory, taps, clocks, stale))
 
         return m
 
-    def _tap(self, m, memory, place, taps, clocks, since_clear):
+    def _clocks_since(self, m, event):
+        """Count up to `veto_depth`."""
+        count = Signal(self.bits)
+        with m.If(event):
+            m.d.sync += count.eq(0)
+        with m.Elif(~count[-1]):
+            m.d.sync += count.eq(count + 1)
+        return count
+
+    def _pending(self, m, event, since, clocks):
+        """Return whether `event` was in the last `clocks`."""
+        pending = Signal(init=1)
+        with m.If(event):
+            m.d.sync += pending.eq(1)
+        with m.Elif(since == clocks):
+            m.d.sync += pending.eq(0)
+        return pending
+
+    def _tap(self, m, memory, taps, clocks, stale):
         read = memory.read_port()
-        offset = Signal.like(place)
         kept = Signal(Slot(self.parameters))  # the memory's own output is late in the clock
-        stale = Signal()
         m.d.sync += [
-            offset.eq(TAPS - clocks),
-            read.addr.eq(place + offset),
+            read.addr.eq(Mux(self.clear, ~clocks, read.addr + 1)),
             kept.eq(read.data),
-            stale.eq(since_clear < clocks),
         ]
 
         chosen = Signal(TAPS + 1)
         m.d.sync += chosen.eq(Cat(*(clocks == tap for tap in range(TAPS)), clocks >= TAPS))
-        masked = Mux(stale, 0, kept.as_value())
-        sources = [*(tap.as_value() for tap in taps), masked]
-        slot = Signal(len(masked))
-        for source, choice in zip(sources, chosen, strict=True):
-            with m.If(choice):
-                m.d.comb += slot.eq(source)
-        return slot
-
-    def _watch(self, m, clocks):
-        """Count down from the last slot that held anything."""
-        left = Signal(range(self.parameters.veto_depth + SETTLE + 1))
-        full = Signal.like(left)
-        filled = Signal()
-        busy = Signal()
-        m.d.sync += [
-            full.eq(clocks + SETTLE),
-            filled.eq(self.slot.start | Cat(click.valid for click in self.slot.clicks).any() | self.clear),
-            busy.eq(left != 0),
-        ]
-        with m.If(filled):
-            m.d.sync += left.eq(full)
-        with m.Elif(left != 0):
-            m.d.sync += left.eq(left - 1)
-        return busy | filled
+        ways = zip([*taps, kept], [*chosen[:TAPS], chosen[TAPS] & ~stale], strict=True)
+        return reduce(or_, (Mux(choice, slot.as_value(), 0) for slot, choice in ways))

@@ -8,7 +8,7 @@ from qlink.firmware_bridge.registers import Mode
 
 from .attempt import AttemptTracker
 from .capture import STAMP_BITS
-from .delay import SETTLE, DelayLine
+from .delay import DelayLine
 from .gate import Gate
 from .herald import HeraldWriter
 from .interface import ClickSlot, Counts, Herald, Settings, Slot
@@ -22,6 +22,7 @@ from .timebase import Timebase
 SAMPLED, FOLLOWED, GATED, TAPPED = 1, 2, 3, 4
 DECIDED = TAPPED + DECISION
 
+SETTLE = 24  # clocks in which everything that is under way comes out, but for what waits for a verdict or for the link
 CLEARING = 16  # clocks that the matcher is kept clear after a restart: longer than settings take to arrive everywhere
 
 

@@ -47,21 +47,15 @@ class PatternMatcher(wiring.Component):
         m = Module()
         channels, samples = self.parameters.channels, self.parameters.samples
 
-        start = Signal()
-        m.d.sync += start.eq(self.slot.start)
-        clicks = Signal(data.ArrayLayout(ClickSlot(self.parameters), channels))
-        hits = Signal(data.ArrayLayout(samples, channels))
-        alive = Signal(data.ArrayLayout(samples, channels))
-        held = Signal(channels)
+        ready = Signal(data.ArrayLayout(samples, channels))  # subticks at which a click is held or arrives
+        held = Signal(channels)  # a click is held, or arrives in this clock
+        after = Signal(data.ArrayLayout(samples, channels))  # subticks after which it arrives in this clock
         active = Signal(channels)
+        dead = self.clear | ~self.enable
 
         complete = Signal(samples)
-        before = Signal(samples)  # bit s: complete before subtick s
-        completed = Signal()
         for s in range(samples):
-            ready = Cat(alive[channel][s] | hits[channel][s] for channel in range(channels))
-            m.d.comb += [complete[s].eq(ready.all()), before[s].eq(complete[:s].any())]
-        m.d.comb += completed.eq(complete.any())
+            m.d.comb += complete[s].eq(Cat(ready[channel][s] for channel in range(channels)).all())
 
         for channel in range(channels):
             click = Signal(ClickSlot(self.parameters), name=f"click{channel}")
@@ -69,7 +63,6 @@ class PatternMatcher(wiring.Component):
                 click.valid.eq(self.slot.clicks[channel].valid & self.required[channel]),
                 click.sub.eq(self.slot.clicks[channel].sub),
             ]
-            m.d.sync += clicks[channel].eq(click)
 
             m.submodules[f"lifetime{channel}"] = lifetime = Lifetime(self.parameters, 16)
             m.d.comb += [
@@ -84,22 +77,18 @@ class PatternMatcher(wiring.Component):
                 reach.window.eq(self.window),
                 reach.clicks.eq(Cat(click.valid & (click.sub == s) for s in range(samples))),
             ]
-            dead = self.clear | ~self.enable
-            m.d.sync += hits[channel].eq(Mux(dead, 0, reach.alive | (~self.required[channel]).replicate(samples)))
 
-            survives = Mux(
-                clicks[channel].valid,
-                ~completed | before.bit_select(clicks[channel].sub, 1),
-                held[channel] & ~completed & ~start,
-            )
-            coming = Mux(dead | self.slot.start, 0, lifetime.alive)
+            survives = held[channel] & ~complete.any() | (after[channel] & complete).any()
+            kept = survives & ~self.slot.start
+            arrived = reach.alive | (~self.required[channel]).replicate(samples)
             m.d.sync += [
-                held[channel].eq(survives & ~dead),
-                alive[channel].eq(coming & survives.replicate(samples)),
+                held[channel].eq(~dead & (click.valid | kept)),
+                after[channel].eq(Cat(click.valid & (click.sub > s) for s in range(samples))),
+                ready[channel].eq(Mux(dead, 0, arrived | lifetime.alive & kept.replicate(samples))),
             ]
 
         m.d.sync += [
-            self.fired.eq(completed & ~self.clear),
+            self.fired.eq(complete.any() & ~self.clear),
             self.sub.eq(first_set(m, complete)),
             self.active.eq(active.any()),
         ]
