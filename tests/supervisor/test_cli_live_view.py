@@ -16,7 +16,7 @@ STATE = DemoState(
     click_rates=(12_345.0, 20_000.0, 9_000.0, 11_000.0, 300.0, 301.0, 302.0, 305.0),
     heralds=(30, 290, 310, 20),
     herald_rates=tuple(map(float, range(60))),
-    pairs=(("READY", 4), ("CONSUMED", 612)),
+    pairs=(("ready", 4), ("consumed", 612)),
     tenants=(Tenant("alice-qkd", "5 pairs, F ≥ 0.80", 120, 600, 1, 0, 0.912, 3.2), Tenant("sensing", "1 pair")),
     objectives=(Objective("M1", "entanglement", "99.2 %", "≥ 90 %", 0.93), Objective("M2", "fidelity", None, "≥ 0.9")),
     received=123_456,
@@ -33,7 +33,7 @@ def drawn(state: DemoState, width: int = 100, height: int = 40) -> list[str]:
 
 def test_picture_shows_what_the_chain_does() -> None:
     text = "\n".join(drawn(STATE))
-    for part in ("seed 7", "12.3 k", "Ψ+ 310", "59/s", "alice-qkd", "0.912", "3.2 ms", "M1", "99.2 %", "CONSUMED".lower()):
+    for part in ("seed 7", "12.3 k", "Ψ+ 310", "59/s", "alice-qkd", "0.912", "3.2 ms", "M1", "99.2 %", "consumed"):
         assert part in text
     assert "telemetry 100.000 %" in text
 
