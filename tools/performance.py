@@ -13,6 +13,7 @@ import json
 import operator
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -102,7 +103,7 @@ def peer(figure: Figure) -> str:
     """Say how many times faster than the peer, where there is one of the same unit."""
     words = figure.name.lower()
     for keys, other in PEERS.items():
-        if all(key in words for key in keys) and other.unit == figure.unit:
+        if all(re.search(rf"\b{key}\b", words) for key in keys) and other.unit == figure.unit:
             return f"{figure.value / other.value:.3g} x {other.who} ({other.value:g})"
     return ""
 

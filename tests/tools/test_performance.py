@@ -32,6 +32,8 @@ def test_a_goal_is_met_or_missed(performance: ModuleType, goal: str, value: floa
 def test_a_peer_is_compared_in_the_same_unit_only(performance: ModuleType) -> None:
     assert performance.peer(performance.Figure("decoder, clicks", 262.0, "Mtags/s")).startswith("2 x ")
     assert performance.peer(performance.Figure("decoder, clicks", 262.0, "GB/s")) == ""
+    assert performance.peer(performance.Figure("allocations, batch 1", 5000.0, "1/s"))
+    assert performance.peer(performance.Figure("allocations, batch 10", 5000.0, "1/s")) == ""
 
 
 def test_a_missed_goal_is_told_in_the_table(performance: ModuleType) -> None:
