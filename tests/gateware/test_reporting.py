@@ -245,7 +245,7 @@ def test_a_herald_overtakes_the_clicks_that_wait():
     with_herald = [n for n, frame in enumerate(frames) if len(Decoder().feed(frame).heralds)]
     assert len(with_herald) == 1
     later = b"".join(frames[with_herald[0] + 1 :])
-    assert len(Decoder().feed(later).clicks) >= SMALL.record_depth
+    assert len(Decoder().feed(later).clicks) >= SMALL.record_depth // 2
 
 
 def skipping(skip, stimulus):

@@ -49,8 +49,8 @@ class RecordQueue(wiring.Component):
         written = Signal(Entry)
         m.d.comb += [fifo.w_data.eq(written)]
         pending = self._write(m, fifo, written)
-        self._read(m, fifo)
-        m.d.comb += self.idle.eq(~self.i.valid & ~pending & (fifo.level == 0) & ~self.o.valid)
+        fetched = self._read(m, fifo)
+        m.d.comb += self.idle.eq(~self.i.valid & ~pending & (fifo.level == 0) & ~fetched & ~self.o.valid)
         return m
 
     def _write(self, m, fifo, written):
@@ -91,18 +91,22 @@ class RecordQueue(wiring.Component):
         return holding
 
     def _read(self, m, fifo):
-        entry = data.View(Entry, fifo.r_data)
+        """Take an entry to a register first: out of a deep memory it comes late."""
+        entry, fetched = Signal(Entry), Signal()
         tag = entry.tag.as_value()
         record = self.o.payload
         room = ~self.o.valid | self.o.ready
-        m.d.comb += fifo.r_en.eq(room)
+        m.d.comb += fifo.r_en.eq(room | ~fetched)
+        with m.If(fifo.r_en):
+            m.d.sync += [entry.eq(fifo.r_data), fetched.eq(fifo.r_rdy)]
         with m.If(room):
             m.d.sync += [
-                self.o.valid.eq(fifo.r_rdy & ~tag[1]),
+                self.o.valid.eq(fetched & ~tag[1]),
                 record.word.eq(entry.word),
                 record.last.eq(tag[0]),
             ]
-        with m.If(room & fifo.r_rdy & (tag == Tag.PAGE_LOW.value)):
+        with m.If(room & fetched & (tag == Tag.PAGE_LOW.value)):
             m.d.sync += record.page[:WORD_BITS].eq(entry.word)
-        with m.If(room & fifo.r_rdy & (tag == Tag.PAGE_HIGH.value)):
+        with m.If(room & fetched & (tag == Tag.PAGE_HIGH.value)):
             m.d.sync += record.page[WORD_BITS:].eq(entry.word)
+        return fetched
