@@ -149,7 +149,7 @@ class Twin:
         self._requests = requests[work.requests_taken :]
         return self._buffer[: work.bytes_given].tobytes()
 
-    def settle(self, limit: int = 100_000_000) -> bytes:
+    def settle(self, limit: int = 10_000_000) -> bytes:
         """Run until all clicks and requests are in and nothing moves; `TwinError` after `limit` computed clocks."""
         pieces, end = [], self.evaluated + limit
         while self.waiting or self._requests or not self.idle:
