@@ -64,7 +64,7 @@ def test_a_simulated_link_runs_in_real_time_and_promises_what_its_physics_does()
     assert link.configuration is not None
     assert len(link.configuration.patterns) == 4
     assert link.configuration.snapshot_clocks == 20_000_000
-    assert link.model.rate_hz == pytest.approx(125, rel=0.01)
+    assert link.model.rate_hz == pytest.approx(108, rel=0.01)
     assert link.contract.rate_hz < link.model.rate_hz
 
 

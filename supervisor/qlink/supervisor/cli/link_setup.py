@@ -20,8 +20,8 @@ from qlink.supervisor.link_clock import TimeSource
 from qlink.supervisor.model import LinkModel
 from qlink.supervisor.slo import Contract
 
-SIMULATED = (  # two nodes with good cavities: 125 heralds a second, by closed form
-    "twin://heralded?scheme=double&attempt_hz=1000&efficiency_a=0.5&efficiency_b=0.5&visibility=0.92"
+SIMULATED = (  # two nodes with good cavities: 108 heralds a second, by closed form
+    "twin://heralded?scheme=double&attempt_hz=600&efficiency_a=0.6&efficiency_b=0.6&visibility=0.92"
     "&offset_ps=20000&round_ps=100000"
 )
 SNAPSHOTS_PER_S = 10  # of the board's counters
