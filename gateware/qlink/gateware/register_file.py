@@ -12,7 +12,7 @@ from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, Kind, Operation
 from .interface import Settings
 from .layouts import shape_of
 
-__all__ = ["Access", "Command", "RegisterFile", "identity"]
+__all__ = ["Command", "RegisterFile", "identity"]
 
 GROUP = 8  # registers whose values are put together in one step
 
