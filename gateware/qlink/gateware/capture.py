@@ -39,7 +39,7 @@ class CaptureQueue(wiring.Component):
     constant : In(Capture), what is the same for all: `delay`, `channels`, `outcome`, `gated`
     decided : In(1), there is a herald
     full : Out(1), it finds no room
-    head : Out(Capture), the oldest one kept
+    head : Out(Capture), the oldest one kept; two clocks after `take`, the next one
     take : In(1), drop it
     """
 
@@ -91,9 +91,9 @@ class CaptureQueue(wiring.Component):
             write.en.eq(1),
             write.addr.eq(written + keep),
             write.data.eq(captured),
-            self.head.eq(read.data),
         ]
         m.d.sync += [
+            self.head.eq(read.data),
             written.eq(write.addr),
             read.addr.eq(read.addr + self.take),
             level.eq(level + keep - self.take),

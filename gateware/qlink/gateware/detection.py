@@ -11,7 +11,7 @@ from .capture import STAMP_BITS
 from .delay import DelayLine
 from .gate import Gate
 from .herald import HeraldWriter
-from .interface import ClickSlot, Counts, Herald, Settings, Slot
+from .interface import ClickSlot, Counts, Herald, Now, Settings, Slot
 from .order import DecisionQueue
 from .pattern import DECISION, Pattern
 from .pipeline import delayed
@@ -19,7 +19,7 @@ from .sampler import Sampler
 from .timebase import Timebase
 
 # Clocks behind the pins. What belongs together is in step at each of them.
-SAMPLED, FOLLOWED, GATED, TAPPED = 1, 2, 3, 4
+SAMPLED, FOLLOWED, GATED, SHOWN, TAPPED = 1, 2, 3, 4, 5
 DECIDED = TAPPED + DECISION
 
 SETTLE = 24  # clocks in which everything that is under way comes out, but for what waits for a verdict or for the link
@@ -154,14 +154,17 @@ class Detection(wiring.Component):
         return gates
 
     def _match(self, m, gates, tracker, clear):
-        slot = Signal(Slot(self.parameters))
+        slot, now = Signal(Slot(self.parameters)), Signal(Now(self.parameters))
         for channel, gate in enumerate(gates):
-            m.d.comb += [
-                slot.clicks[channel].valid.eq(gate.gated.valid & ~clear),
-                slot.clicks[channel].sub.eq(gate.gated.sub),
+            valid, sub = gate.gated.valid & ~clear, gate.gated.sub
+            m.d.sync += [
+                slot.clicks[channel].valid.eq(valid),
+                slot.clicks[channel].sub.eq(sub),
+                now.clicks[channel].eq(Cat(valid & (sub == s) for s in range(self.parameters.samples))),
             ]
         for name in "start", "number", "flagged":
-            m.d.comb += slot[name].eq(delayed(m, getattr(tracker, name), GATED - FOLLOWED))
+            m.d.comb += slot[name].eq(delayed(m, getattr(tracker, name), SHOWN - FOLLOWED))
+        m.d.comb += [now.start.eq(slot.start), now.number.eq(slot.number)]
 
         m.submodules.line = line = DelayLine(self.parameters)
         m.d.comb += [line.slot.eq(slot), line.clear.eq(clear)]
@@ -179,7 +182,7 @@ class Detection(wiring.Component):
                 pattern.settings.gated.eq(self.settings.mode == Mode.GATED),
                 pattern.clear.eq(clear),
                 pattern.clock.eq(clock),
-                pattern.now.eq(slot),
+                pattern.now.eq(now),
                 pattern.slot.eq(line.slots[index]),
                 line.clocks[index].eq(pattern.delay),
                 self.counts.heralds[index].eq(pattern.decided),

@@ -23,6 +23,13 @@ class ClickSlot(data.StructLayout):
         super().__init__({"valid": 1, "sub": parameters.sub_bits})
 
 
+class Now(data.StructLayout):
+    """The clicks of a `Slot` spelled out, for those who cannot wait: per channel one bit a subtick."""
+
+    def __init__(self, parameters):
+        super().__init__({"clicks": data.ArrayLayout(parameters.samples, parameters.channels), "start": 1, "number": 1})
+
+
 class Slot(data.StructLayout):
     """What the matcher learns of one clock: the clicks that count, and the attempt that they belong to."""
 

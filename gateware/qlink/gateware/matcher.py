@@ -51,7 +51,8 @@ class PatternMatcher(wiring.Component):
         held = Signal(channels)  # a click is held, or arrives in this clock
         after = Signal(data.ArrayLayout(samples, channels))  # subticks after which it arrives in this clock
         active = Signal(channels)
-        dead = self.clear | ~self.enable
+        dead = Signal(init=1)
+        m.d.sync += dead.eq(self.clear | ~self.enable)
 
         complete = Signal(samples)
         for s in range(samples):
@@ -68,7 +69,7 @@ class PatternMatcher(wiring.Component):
             m.d.comb += [
                 lifetime.window.eq(self.window),
                 lifetime.click.eq(click),
-                lifetime.clear.eq(self.clear | self.slot.start),
+                lifetime.clear.eq(dead | self.slot.start),
                 active[channel].eq(lifetime.active),
             ]
 

@@ -53,7 +53,7 @@ class Parameters:
 
         A pattern with forbidden channels takes its window, rounded up to clocks, and four clocks more.
         """
-        return 7
+        return 8
 
     @property
     def sub_bits(self) -> int:

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .capture import STAMP_BITS, Capture, CaptureQueue
-from .interface import Slot
+from .interface import Now, Slot
 from .matcher import PatternMatcher
 from .pipeline import delayed
 from .veto import Veto
@@ -35,7 +35,7 @@ class Pattern(wiring.Component):
     -------
     settings : In(PatternSettings)
     clear : In(1), forget all clicks and pending completions
-    now : In(Slot), of the clock that has come
+    now : In(Now), of the clock that has come
     delay : Out, by how many clocks `slot` is to be late, besides one
     slot : In(Slot)
     clock : In, low bits of a clock number, one clock before the one of `decided`
@@ -54,7 +54,7 @@ class Pattern(wiring.Component):
             {
                 "settings": In(PatternSettings(parameters)),
                 "clear": In(1),
-                "now": In(Slot(parameters)),
+                "now": In(Now(parameters)),
                 "delay": Out(self.delay_bits),
                 "slot": In(Slot(parameters)),
                 "clock": In(STAMP_BITS - parameters.sub_bits),
@@ -70,8 +70,7 @@ class Pattern(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        settings = self.settings
-        enable, vetoing, shift = self._prepare(m)
+        settings, enable, vetoing, shift = self._prepare(m)
 
         m.submodules.matcher = matcher = PatternMatcher(self.parameters)
         m.d.comb += [
@@ -121,8 +120,13 @@ class Pattern(wiring.Component):
         return m
 
     def _prepare(self, m):
-        """Derive what follows from the settings alone; they change only while `clear`."""
-        parameters, settings = self.parameters, self.settings
+        """Copy the settings, and derive what follows from them alone; they change only while `clear`."""
+        parameters = self.parameters
+        settings = PatternSettings(parameters).create()  # a copy, near what it decides
+        m.d.sync += [
+            getattr(settings, name).eq(getattr(self.settings, name)) for name in PatternSettings(parameters).members
+        ]
+
         enable, vetoing, shift = Signal(), Signal(), Signal(parameters.sub_bits)
         clocks = Signal(17)  # of the window, rounded up
         m.d.sync += [
@@ -132,4 +136,4 @@ class Pattern(wiring.Component):
             enable.eq(settings.required.any() & (~vetoing | (clocks <= parameters.veto_depth))),
             self.delay.eq(Mux(vetoing, clocks, 0)),
         ]
-        return enable, vetoing, shift
+        return settings, enable, vetoing, shift

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .interface import Slot
+from .interface import Now, Slot
 from .lifetime import Lifetime, Reach
 from .pipeline import delayed
 from .sampler import last_set
@@ -85,7 +85,7 @@ class Veto(wiring.Component):
 
     Members
     -------
-    now : In(Slot), of the clock that has come
+    now : In(Now), of the clock that has come
     slot : In(Slot), `delay` clocks and one more behind `now`
     forbidden, required : In(channels)
     window : In(16), ticks
@@ -100,7 +100,7 @@ class Veto(wiring.Component):
         self.parameters = parameters
         super().__init__(
             {
-                "now": In(Slot(parameters)),
+                "now": In(Now(parameters)),
                 "slot": In(Slot(parameters)),
                 "forbidden": In(parameters.channels),
                 "required": In(parameters.channels),
@@ -161,10 +161,7 @@ class Veto(wiring.Component):
             m.submodules[f"tracker{number}"] = tracker = ForbiddenTracker(self.parameters)
             ours = self.now.number == number
             for s in range(self.parameters.samples):
-                forbidden = Cat(
-                    click.valid & (click.sub == s) & self.forbidden[channel]
-                    for channel, click in enumerate(self.now.clicks)
-                )
+                forbidden = Cat(clicks[s] for clicks in self.now.clicks) & self.forbidden
                 m.d.sync += tracker.clicks[s].eq(forbidden.any() & ours)
             m.d.sync += tracker.begin.eq(self.now.start & ours | self.clear)
             m.d.comb += [tracker.window.eq(self.window << 1), tracker.shift.eq(self.shift)]
