@@ -11,6 +11,7 @@ from qlink.supervisor.recovery import recover, verify
 
 EVENTS = 400
 CUTS = 60
+EARLY_CUTS = 6  # while the journal is opened
 
 
 def write_story(path: Path, synchronous: str) -> list[Operation]:
@@ -40,7 +41,8 @@ def write_story(path: Path, synchronous: str) -> list[Operation]:
 def cut_and_restart(log: list[Operation], initial: bytes, path: Path) -> int:
     """Cut the power at many moments; in how many a restart lost what had been acknowledged."""
     draw, disk, lost, acknowledged = random.Random(5), Disk({str(path): bytearray(initial)}), 0, 0
-    moments = set(draw.sample(range(len(log)), CUTS))
+    opened = next(place for place, operation in enumerate(log) if isinstance(operation, Acknowledge))
+    moments = {*draw.sample(range(opened), EARLY_CUTS), *draw.sample(range(opened, len(log)), CUTS)}
     for moment, operation in enumerate(log):
         if isinstance(operation, Acknowledge):
             acknowledged = operation.last

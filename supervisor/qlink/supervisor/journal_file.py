@@ -11,6 +11,7 @@ from .errors import JournalDamaged, JournalError, JournalLocked, JournalMismatch
 SCHEMA_VERSION = 1
 APPLICATION_ID = int.from_bytes(b"QLNK", "big")
 OLDEST_SQLITE = (3, 51, 3)  # before it, resetting the write-ahead log could corrupt the file
+RESERVED_BYTES = 1 << 22  # of the write-ahead log: what it holds before SQLite begins it anew, 1000 pages, and some
 
 _SCHEMA = """
 CREATE TABLE entries (
@@ -99,3 +100,13 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
             f"journal {path} has schema version {version}, this program {SCHEMA_VERSION}: use the program that wrote it"
         )
     connection.execute("COMMIT")
+    _reserve(connection)
+
+
+def _reserve(connection: apsw.Connection) -> None:
+    """Let the log grow once, here, and begin it anew: to sync a file that does not grow takes half the time."""
+    connection.execute("DROP TABLE IF EXISTS reserve")  # a crash left it
+    connection.execute("CREATE TABLE reserve (filling BLOB)")
+    connection.execute("INSERT INTO reserve VALUES (zeroblob(?))", (RESERVED_BYTES,))
+    connection.execute("DROP TABLE reserve")
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
