@@ -81,8 +81,12 @@ class Reporting(wiring.Component):
 
         connect(m, flipped(self.downstream), parser.bytes)
         connect(m, parser.commands, registers.commands)
-        connect(m, recorder.records, queue.i)
-        ranked = [*(serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.COUNTER)), queue.o]
+        m.submodules.before_queue = before = Spill(RecordWord)  # its memory is slow enough without others' stalls
+        m.submodules.behind_queue = behind = Spill(RecordWord)
+        connect(m, recorder.records, before.i)
+        connect(m, before.o, queue.i)
+        connect(m, queue.o, behind.i)
+        ranked = [*(serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.COUNTER)), behind.o]
         for source, records in zip(merger.sources, ranked, strict=True):
             connect(m, records, source)
         m.submodules.door = door = Spill(RecordWord)  # the framer's stalls end here: they would reach every queue
