@@ -1,27 +1,33 @@
 """Replay a lab recording through the board's RTL, and count what the board makes of it."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import REGISTER_MAX, Configuration, Pattern
-from qlink.firmware_bridge.counters import Counters
 from qlink.firmware_bridge.errors import ConfigurationError, EndOfStream
-from qlink.firmware_bridge.telemetry import Telemetry
 from qlink.gateware.parameters import Parameters
 
 from .errors import SimulationError
 from .recordings import Recording, read_recording
-from .sources import recorded
+from .sources import Clicks, recorded
 from .twin import open_twin
 from .twin_build import Progress, silent
 from .twin_transport import TwinTransport
 
 PS_PER_S = 1e12
 EVENTS_S = 1.0  # of simulated time
+SHARE = 10_000  # clicks for which another board is worth while
+ALIGNMENT = 4  # ticks; as many as any system clock has
+
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,15 @@ class ReplayResult:
     duration_s: float  # of lab time
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    """What one board made of its share of the clicks. Arrays by channel and by pattern."""
+
+    singles: Counts
+    heralds: Counts
+    losses: dict[str, int]
+
+
 def replay(
     file: Path, tick_ps: float | None, patterns: Sequence[Sequence[int]], window: int, progress: Progress = silent
 ) -> ReplayResult:
@@ -59,33 +74,72 @@ def replay(
     parameters = Parameters()
     recording = read_recording(file, parameters.channels)
     unit_ps = _unit(recording, tick_ps, file)
+    clicks = recording.clicks
     configuration = Configuration(
         patterns=tuple(Pattern(frozenset(channels), window) for channels in patterns),
         flush_clocks=REGISTER_MAX,  # nobody waits
         stream_channels=frozenset(),  # the board counts them
     )
-    clicks = recording.clicks.copy()
-    clicks["tick"] -= clicks["tick"][0] // parameters.samples * parameters.samples
-    twin = open_twin(parameters, progress=progress)
+    open_twin(parameters, progress=progress)  # compiled here, once
+    shares = shared_out(clicks, min(os.cpu_count() or 1, 1 + len(clicks) // SHARE), window + 2 * parameters.samples)
     progress(f"Replaying {len(clicks)} clicks through the board's RTL.")
-    transport = TwinTransport(twin, recorded(clicks), clock_hz=PS_PER_S / (unit_ps * parameters.samples))
+    with ThreadPoolExecutor(len(shares)) as pool:  # the twin lets go of the GIL
+        accounts = list(pool.map(partial(through_board, configuration=configuration, parameters=parameters), shares))
+    heralds = np.sum([account.heralds for account in accounts], axis=0)
+    return ReplayResult(
+        singles=tuple(np.sum([account.singles for account in accounts], axis=0).tolist()),
+        patterns=tuple(
+            PatternCount(tuple(sorted(pattern.required)), window, int(count))
+            for pattern, count in zip(configuration.patterns, heralds, strict=False)
+        ),
+        losses={kind: sum(account.losses[kind] for account in accounts) for kind in accounts[0].losses},
+        duration_s=int(clicks["tick"][-1] - clicks["tick"][0] + 1) * unit_ps / PS_PER_S,
+    )
+
+
+def shared_out(clicks: Clicks, shares: int, quiet: int) -> list[Clicks]:
+    """Divide a recording where nothing happened for more than `quiet` ticks: what one share holds no other needs.
+
+    At most `shares` of about equal size come of it, each beginning near tick 0, at the same subtick as before.
+    """
+    pauses = np.flatnonzero(np.diff(clicks["tick"]) > quiet) + 1
+    wanted = np.arange(1, shares) * len(clicks) // shares
+    after = np.searchsorted(pauses, wanted)
+    cuts = np.unique(pauses[after[after < len(pauses)]])
+    return [_from_the_start(share) for share in np.split(clicks, cuts)]
+
+
+def _from_the_start(clicks: Clicks) -> Clicks:
+    moved = clicks.copy()
+    moved["tick"] -= clicks["tick"][0] & ~np.uint64(ALIGNMENT - 1)
+    return moved
+
+
+def through_board(clicks: Clicks, configuration: Configuration, parameters: Parameters) -> Account:
+    """Let a board of its own count `clicks`, and check its account against what went in and what came out."""
+    twin = open_twin(parameters)
+    transport = TwinTransport(twin, recorded(clicks), parameters.clock_hz)
     with Board(transport) as board:
         board.configure(configuration)
         board.start()
         delivered = _count_heralds(board, parameters.patterns)
         board.stop()
         counters, telemetry = board.snapshot(), board.telemetry
-    losses = _losses(counters, telemetry, sum(twin.unresolved))
-    _check(counters, delivered, losses, len(clicks))
-    return ReplayResult(
-        singles=tuple(counters.clicks.tolist()),
-        patterns=tuple(
-            PatternCount(tuple(sorted(pattern.required)), window, int(heralds))
-            for pattern, heralds in zip(configuration.patterns, counters.heralds, strict=False)
-        ),
-        losses=losses,
-        duration_s=int(clicks["tick"][-1] - clicks["tick"][0]) * unit_ps / PS_PER_S,
-    )
+    losses = {
+        "unresolved": sum(twin.unresolved),
+        "merged": int(counters.merged.sum()),
+        "clicks_lost": int(counters.clicks_lost.sum()),
+        "heralds_lost": int(counters.heralds_lost.sum()),
+        "frames_missing": telemetry.frames.missing,
+    }
+    singles, heralds = counters.clicks.astype(np.int64), counters.heralds.astype(np.int64)
+    counted = int(singles.sum()) + losses["merged"] + losses["unresolved"]
+    if counted != len(clicks):
+        raise SimulationError(f"{len(clicks)} clicks went into the board, but it accounts for {counted}: report this")
+    came = delivered + counters.heralds_lost.astype(np.int64)
+    if not losses["frames_missing"] and (came != heralds).any():
+        raise SimulationError(f"the board counted {heralds} heralds, but {delivered} came: report this")
+    return Account(singles, heralds, losses)
 
 
 def _unit(recording: Recording, tick_ps: float | None, file: Path) -> float:
@@ -101,7 +155,7 @@ def _unit(recording: Recording, tick_ps: float | None, file: Path) -> float:
     return tick_ps
 
 
-def _count_heralds(board: Board, patterns: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _count_heralds(board: Board, patterns: int) -> Counts:
     """Count the heralds that come, by pattern, until the clicks have run out."""
     delivered = np.zeros(patterns, np.int64)
     try:
@@ -109,25 +163,3 @@ def _count_heralds(board: Board, patterns: int) -> np.ndarray[tuple[int], np.dty
             delivered += np.bincount(board.events(EVENTS_S).heralds["pattern"], minlength=patterns)
     except EndOfStream:
         return delivered
-
-
-def _losses(counters: Counters, telemetry: Telemetry, unresolved: int) -> dict[str, int]:
-    return {
-        "unresolved": unresolved,
-        "merged": int(counters.merged.sum()),
-        "clicks_lost": int(counters.clicks_lost.sum()),
-        "heralds_lost": int(counters.heralds_lost.sum()),
-        "frames_missing": telemetry.frames.missing,
-    }
-
-
-def _check(
-    counters: Counters, delivered: np.ndarray[tuple[int], np.dtype[np.int64]], losses: dict[str, int], clicks: int
-) -> None:
-    """Compare the board's counts with what went in and with what came out."""
-    counted = int(counters.clicks.sum()) + losses["merged"] + losses["unresolved"]
-    if counted != clicks:
-        raise SimulationError(f"{clicks} clicks went into the board, but it accounts for {counted}: report this")
-    came = delivered + counters.heralds_lost.astype(np.int64)
-    if not losses["frames_missing"] and (came != counters.heralds.astype(np.int64)).any():
-        raise SimulationError(f"the board counted {counters.heralds} heralds, but {delivered} came: report this")
