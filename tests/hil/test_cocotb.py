@@ -41,7 +41,8 @@ VERILATE = (
     "-Wno-fatal",
     "-Wno-lint",
 )
-MAKE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "CFG_CXXFLAGS_PCH_I=-include")  # the wheel was not configured for g++
+# The wheel's makefile was not configured for g++, and wants a `python`, which Debian has not.
+MAKE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "CFG_CXXFLAGS_PCH_I=-include", f"PYTHON3={sys.executable}")
 
 
 def build(design, folder):
