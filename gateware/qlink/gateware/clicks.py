@@ -70,9 +70,10 @@ class ClickRecorder(wiring.Component):
             order.entries.payload.eq(queue.r_data),
             order.entries.valid.eq(queue.r_rdy),
             queue.r_en.eq(order.entries.ready),
-            order.drained.eq((queue.level == 0) & ~writing),
             self.idle.eq(~coming & ~losing.any() & order.idle & losses.idle & (queue.level == 0)),
         ]
+        # A clock late, and early enough: a bracket shows some clocks after the last click before it was queued.
+        m.d.sync += order.drained.eq((queue.level == 0) & ~writing)
         connect(m, losses.brackets, order.brackets)
         connect(m, flipped(self.records), order.records)
         return m
@@ -158,7 +159,8 @@ class ClickOrder(wiring.Component):
         self._pick(m, lanes, pending, clock, click, resting)
 
         done = Signal(MARK_BITS)
-        due = entry.mark == done
+        due = Signal()  # the entry's mark, compared when it came and, as long as it is held, again and again
+        m.d.sync += due.eq(Mux(holding, entry.mark == done, self.entries.payload.mark == done))
         turn_of_bracket = self.brackets.valid & Mux(holding, ~due, self.drained & ~self.entries.valid)
         m.d.comb += [
             self.entries.ready.eq(~holding),
@@ -191,7 +193,10 @@ class ClickOrder(wiring.Component):
                 ]
                 with m.If(self.records.valid & self.records.ready & self.records.payload.last):
                     m.d.sync += done.eq(done + 1)
-                    m.next = "CLICKS"
+                    m.next = "COMPARE"
+            with m.State("COMPARE"):
+                m.d.comb += self.idle.eq(0)
+                m.next = "CLICKS"
         return m
 
     def _split(self, m, entry, split):
