@@ -22,7 +22,7 @@ from .timebase import Timebase
 SAMPLED, FOLLOWED, GATED, SHOWN, TAPPED = 1, 2, 3, 4, 5
 DECIDED = TAPPED + DECISION
 
-SETTLE = 24  # clocks in which everything that is under way comes out, but for what waits for a verdict or for the link
+SETTLE = DECIDED + 3  # clocks in which all under way comes out, but for what waits for a verdict or for the link
 CLEARING = 16  # clocks that the matcher is kept clear after a restart: longer than settings take to arrive everywhere
 
 
