@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from qlink.firmware_bridge.configuration import Configuration, Pattern
 from qlink.firmware_bridge.errors import ConfigurationError, RecordingError
-from qlink.gateware.parameters import Parameters
 from qlink.sim.coincidence import observe
 from qlink.sim.recordings import read_recording
-from qlink.sim.replay import replay, shared_out, through_board
+from qlink.sim.replay import board_for, replay, shared_out, through_board
 from qlink.sim.sources import Clicks, clicks_of
 
 DATA = Path(os.environ.get("QLINK_DATA", Path(__file__).parents[2] / "../shared/data"))
@@ -94,7 +93,7 @@ def test_shares_of_a_recording_count_as_much_as_the_whole() -> None:
     clicks = clicks_of(np.cumsum(rng.integers(1, 60, 6_000)), rng.integers(0, 8, 6_000))
     configuration = Configuration(tuple(Pattern(frozenset(pair), 20) for pair in PAIRS), stream_channels=frozenset())
     whole, *shares = (
-        through_board(share, configuration, Parameters())
+        through_board(share, configuration, board_for(4))
         for division in (1, 4)
         for share in shared_out(clicks, division, 28)
     )
@@ -134,8 +133,8 @@ def test_nothing_is_counted_of_a_damaged_file(tmp_path: Path) -> None:
         (None, [(0, 1)], 4, "does not say what its time unit is"),
         (0.0, [(0, 1)], 4, "tick_ps has to be above 0"),
         (260, [(0, 8)], 4, "channel 8 does not exist"),
+        (260, [(0, 1)] * 17, 4, "17 patterns do not fit"),
         (260, [(0, 1)], 65_536, "window = 65536 does not fit"),
-        (260, [(0, 1)] * 9, 4, "9 patterns do not fit"),
     ],
 )
 def test_says_what_does_not_fit(
@@ -144,6 +143,11 @@ def test_says_what_does_not_fit(
     path = write(tmp_path / "clicks.txt", clicks_of(np.array([1, 5]), np.array([0, 1])))
     with pytest.raises(ConfigurationError, match=message):
         replay(path, tick_ps, patterns, window)
+
+
+@pytest.mark.parametrize(("patterns", "size"), [(0, 4), (1, 4), (4, 4), (5, 8), (8, 8), (9, 16), (16, 16), (17, 16)])
+def test_a_replay_takes_the_smallest_board_that_does(patterns: int, size: int) -> None:
+    assert board_for(patterns).patterns == size
 
 
 def test_a_ptu_files_own_time_unit_holds() -> None:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qlink.firmware_bridge.board import Board
-from qlink.firmware_bridge.configuration import REGISTER_MAX, Configuration, Pattern
+from qlink.firmware_bridge.configuration import REGISTER_MAX, Configuration, Identity, Pattern
 from qlink.firmware_bridge.errors import ConfigurationError, EndOfStream
+from qlink.firmware_bridge.settings import check
+from qlink.firmware_bridge.wire import CONTRACT_VERSION
 from qlink.gateware.parameters import Parameters
 
 from .errors import SimulationError
@@ -24,6 +26,7 @@ from .twin_transport import TwinTransport
 
 PS_PER_S = 1e12
 EVENTS_S = 1.0  # of simulated time
+SIZES = (4, 8, 16)  # patterns of the boards that are built for replays
 SHARE = 10_000  # clicks for which another board is worth while
 ALIGNMENT = 4  # ticks; as many as any system clock has
 
@@ -71,7 +74,7 @@ def replay(
     `tick_ps` is that unit; a PTU file says it by itself. Nothing is counted of a damaged file: `RecordingError`.
     Raises `ConfigurationError` for what the board cannot do, `SimulationError` when its accounts do not agree.
     """
-    parameters = Parameters()
+    parameters = board_for(len(patterns))
     recording = read_recording(file, parameters.channels)
     unit_ps = _unit(recording, tick_ps, file)
     clicks = recording.clicks
@@ -80,6 +83,7 @@ def replay(
         flush_clocks=REGISTER_MAX,  # nobody waits
         stream_channels=frozenset(),  # the board counts them
     )
+    check(configuration, _identity(parameters))  # before anything is built
     open_twin(parameters, progress=progress)  # compiled here, once
     shares = shared_out(clicks, min(os.cpu_count() or 1, 1 + len(clicks) // SHARE), window + 2 * parameters.samples)
     progress(f"Replaying {len(clicks)} clicks through the board's RTL.")
@@ -95,6 +99,11 @@ def replay(
         losses={kind: sum(account.losses[kind] for account in accounts) for kind in accounts[0].losses},
         duration_s=int(clicks["tick"][-1] - clicks["tick"][0] + 1) * unit_ps / PS_PER_S,
     )
+
+
+def board_for(patterns: int) -> Parameters:
+    """Return the smallest board that is built for replays: one of half the size runs twice as fast."""
+    return Parameters(patterns=next((size for size in SIZES if patterns <= size), SIZES[-1]))
 
 
 def shared_out(clicks: Clicks, shares: int, quiet: int) -> list[Clicks]:
@@ -140,6 +149,20 @@ def through_board(clicks: Clicks, configuration: Configuration, parameters: Para
     if not losses["frames_missing"] and (came != heralds).any():
         raise SimulationError(f"the board counted {heralds} heralds, but {delivered} came: report this")
     return Account(singles, heralds, losses)
+
+
+def _identity(board: Parameters) -> Identity:
+    return Identity(
+        contract_version=CONTRACT_VERSION,
+        board=board.board,
+        channels=board.channels,
+        patterns=board.patterns,
+        samples=board.samples,
+        tick_fs=board.tick_fs,
+        clock_hz=board.clock_hz,
+        herald_latency=board.herald_latency,
+        build=0,
+    )
 
 
 def _unit(recording: Recording, tick_ps: float | None, file: Path) -> float:

@@ -96,7 +96,7 @@ class TwinTransport:
         self._twin, self._clock_hz, self._pace = twin, clock_hz, pace
         self._tap, self._shutter = Wiretap(), Shutter(twin, source)
         self._began: float | None = None
-        self._last: int | None = None  # clock until which the last clicks may have consequences
+        self._last: int | None = None  # clock until which clicks and requests may have consequences
         self._asked = self._closed = False
 
     @property
@@ -122,6 +122,7 @@ class TwinTransport:
         self._tap.hear(data)
         self._twin.request(data)
         self._asked = True
+        self._last = None  # the answer, too, may wait in an open frame
 
     def close(self) -> None:
         self._closed = True
