@@ -36,7 +36,7 @@ class HeraldedLink:
     two inputs, 0 and 1 gated to the first round, 2 and 3 to the second. An attempt begins with a reference edge.
     """
 
-    attempt_hz: float = 20_000.0
+    attempt_hz: float = 1_000.0
     scheme: Scheme = Scheme.SINGLE
     alpha: float = 0.1  # single click: probability that a node sends
     efficiency_a: float = 0.1  # that a photon that the first node sent is detected within the window
