@@ -35,7 +35,7 @@ def test_counts_are_printed_as_json(recording: Path) -> None:
         {"channels": [0, 1], "window_ticks": 4, "heralds": 0},
     ]
     assert not any(counted["losses"].values())
-    assert counted["duration_s"] == pytest.approx((22_000 - 1000) * 260e-12)
+    assert counted["duration_s"] == pytest.approx((22_000 - 1000 + 1) * 260e-12)
 
 
 def test_counts_are_printed_for_people(recording: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qlink.supervisor import messages
@@ -91,6 +91,7 @@ def test_a_publication_is_an_array_that_begins_with_the_version() -> None:
 
 
 @given(st.binary(max_size=64))
+@example(b"\x91\xa4\x00\x00\x00\x80")  # a string that is not UTF-8
 def test_noise_is_a_message_error_and_nothing_else(data: bytes) -> None:
     with pytest.raises(MessageError):
         decode(data, Publication)

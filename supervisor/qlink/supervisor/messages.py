@@ -193,6 +193,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 Message = TypeVar("Message", Publication, Call, Answer)
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what bytes that are no message raise
+
 _encoder = msgspec.msgpack.Encoder()
 _decoders = {kind: msgspec.msgpack.Decoder(kind) for kind in (Publication, Call, Answer)}
 
@@ -205,7 +207,7 @@ def decode(data: bytes | memoryview, kind: type[Message]) -> Message:
     """Raises `MessageError` for another version, or what is no such message."""
     try:
         message = cast(Message, _decoders[kind].decode(data))
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         version, _ = peek(data)
         if version not in (None, VERSION):
             raise MessageError(f"the other end speaks version {version} of the messages, this one {VERSION}") from error
@@ -219,7 +221,7 @@ def peek(data: bytes | memoryview) -> tuple[int | None, int | None]:
     """Version and id (or number) of a message that may be anything else."""
     try:
         head = msgspec.msgpack.decode(data, type=list[object])[:2]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None, None
     version, identity = (value if isinstance(value, int) else None for value in (*head, None, None)[:2])
     return version, identity
