@@ -79,9 +79,9 @@ def passed(ticks, reference, clocks, samples):
         for clock in range(-9, clocks):
             first = reference // samples
             begins = clock in (-9, first)
-            ctx.set(dut.accept, begins)
-            ctx.set(dut.sub, reference % samples if clock == first else samples - 1)
-            ctx.set(dut.count, 77 if begins else clock - (first if clock > first else -9))
+            ctx.set(dut.begin, begins)
+            ctx.set(dut.sub, reference % samples if clock >= first else samples - 1)
+            ctx.set(dut.count, clock - (first if clock >= first else -9))
             await ctx.tick()
             if clock >= first:
                 mask = ctx.get(dut.passed)

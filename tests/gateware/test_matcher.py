@@ -20,14 +20,14 @@ def matched(clicks, window, samples, clocks, starts=()):
         await ctx.tick().repeat(4)
         ctx.set(dut.clear, 0)
         await ctx.tick().repeat(2)
-        for clock in range(clocks):
-            for channel in range(3):
+        for clock in range(clocks + 1):
+            for channel in range(2):
                 sub = places.get((clock, channel))
                 ctx.set(dut.slot.clicks[channel], {"valid": sub is not None, "sub": sub or 0})
             ctx.set(dut.slot.start, clock in starts)
             await ctx.tick()
             if ctx.get(dut.fired):
-                seen.append((clock - 1) * samples + ctx.get(dut.sub))
+                seen.append((clock - 2) * samples + ctx.get(dut.sub))
 
     simulate(dut, bench)
     return seen

@@ -12,19 +12,17 @@ NEVER = 2**32 - 1
 class AttemptTracker(wiring.Component):
     """Start an attempt at each reference that finds none running; tell of those that double it or are missing.
 
-    `accept` and `count` belong to the clock that `reference` shows, all other outputs to the clock before it. An
-    attempt has at least one clock.
+    The outputs belong to the clock before the one that `reference` shows. An attempt has at least one clock.
 
     Members
     -------
     reference : In(ClickSlot)
     merged : In(1), there was a second reference in the same clock
     enable : In(1), 0: no references are seen
-    clear : In(1), forget the running attempt
+    clear : In(1), forget the running attempt; there shall be no references
     attempt_clocks, reference_timeout, skip : In(32)
-    accept : Out(1), an attempt starts in this clock
-    count : Out(32), clocks since the running attempt's reference, unless `accept`
-    start : Out(1), an attempt started in this clock
+    start : Out(1), an attempt starts in this clock
+    count : Out(32), clocks since the running attempt's reference
     inside : Out(1), this clock belongs to an attempt
     sub : Out, the reference's subtick
     number : Out(1), the lowest bit of the attempt's number
@@ -44,9 +42,8 @@ class AttemptTracker(wiring.Component):
                 "attempt_clocks": In(32),
                 "reference_timeout": In(32),
                 "skip": In(32),
-                "accept": Out(1),
-                "count": Out(32),
                 "start": Out(1),
+                "count": Out(32),
                 "inside": Out(1),
                 "sub": Out(parameters.sub_bits),
                 "number": Out(1),
@@ -65,25 +62,25 @@ class AttemptTracker(wiring.Component):
         return m
 
     def _follow(self, m):
-        reference = Signal()
+        reference, accept = Signal(), Signal()
         left = Signal(signed(33), init=-1)  # clocks that the attempt has after this one; negative: none runs
         left_at_start = Signal.like(left)
         doubled = Signal()
         m.d.comb += [
             reference.eq(self.reference.valid & self.enable),
-            self.accept.eq(reference & (left < 0) & ~self.clear),
-            doubled.eq((reference & ~self.accept | self.merged & self.enable) & ~self.clear),
+            accept.eq(reference & (left < 0)),
+            doubled.eq(reference & ~accept | self.merged & self.enable),
         ]
         m.d.sync += [
             left_at_start.eq(self.attempt_clocks - 2),
-            self.start.eq(self.accept),
-            self.inside.eq(self.accept | (left >= 0)),
+            self.start.eq(accept),
+            self.inside.eq(accept | (left >= 0)),
             self.doubled.eq(doubled),
         ]
-        with m.If(self.accept):
+        with m.If(accept):
             m.d.sync += [
                 left.eq(left_at_start),
-                self.count.eq(1),
+                self.count.eq(0),
                 self.sub.eq(self.reference.sub),
                 self.number.eq(~self.number),
                 self.flagged.eq(doubled),
@@ -103,7 +100,7 @@ class AttemptTracker(wiring.Component):
         left_at_start = Signal.like(left)
         missed = Signal()
         m.d.comb += [
-            missed.eq(timing & (left < 0) & ~self.reference.valid & ~self.clear),
+            missed.eq(timing & (left < 0) & ~self.reference.valid),
             self.idle.eq(~self.inside & ~(timing & (left < 0))),
             self.deadline.eq(Mux(timing, left, NEVER)),
         ]

@@ -22,6 +22,7 @@ class DelayLine(wiring.Component):
     slot : In(Slot)
     clear : In(1), nothing of what has come so far will leave
     clocks : In(array), delay per pattern, 0 to `veto_depth`; may change only while `clear`
+    channels : In(array of channels), per pattern: those whose clicks it looks at
     slots : Out(array of Slot), per pattern
     idle : Out(1), nothing that counts is inside
     """
@@ -34,6 +35,7 @@ class DelayLine(wiring.Component):
                 "slot": In(Slot(parameters)),
                 "clear": In(1),
                 "clocks": In(data.ArrayLayout(self.bits, parameters.patterns)),
+                "channels": In(data.ArrayLayout(parameters.channels, parameters.patterns)),
                 "slots": Out(data.ArrayLayout(Slot(parameters), parameters.patterns)),
                 "idle": Out(1),
             }
@@ -63,7 +65,10 @@ class DelayLine(wiring.Component):
         for pattern, clocks in enumerate(self.clocks):
             m.d.comb += busy[pattern].eq(self._pending(m, filled, since_filled, clocks))
             stale = self._pending(m, self.clear, since_clear, clocks)
-            m.d.sync += self.slots[pattern].eq(self._tap(m, memory, taps, clocks, stale))
+            slot = self._tap(m, memory, taps, clocks, stale)
+            m.d.sync += self.slots[pattern].eq(slot)
+            for channel, click in enumerate(self.slots[pattern].clicks):
+                m.d.sync += click.valid.eq(slot.clicks[channel].valid & self.channels[pattern][channel])
 
         return m
 
@@ -96,4 +101,5 @@ class DelayLine(wiring.Component):
         chosen = Signal(TAPS + 1)
         m.d.sync += chosen.eq(Cat(*(clocks == tap for tap in range(TAPS)), clocks >= TAPS))
         ways = zip([*taps, kept], [*chosen[:TAPS], chosen[TAPS] & ~stale], strict=True)
-        return reduce(or_, (Mux(choice, slot.as_value(), 0) for slot, choice in ways))
+        tapped = reduce(or_, (Mux(choice, slot.as_value(), 0) for slot, choice in ways))
+        return data.View(Slot(self.parameters), tapped)

@@ -19,7 +19,7 @@ from .sampler import Sampler
 from .timebase import Timebase
 
 # Clocks behind the pins. What belongs together is in step at each of them.
-SAMPLED, FOLLOWED, GATED, SHOWN, TAPPED = 1, 2, 3, 4, 5
+SAMPLED, FOLLOWED, GATED, SHOWN, TAPPED = 1, 2, 4, 5, 6
 DECIDED = TAPPED + DECISION
 
 SETTLE = DECIDED + 3  # clocks in which all under way comes out, but for what waits for a verdict or for the link
@@ -82,7 +82,7 @@ class Detection(wiring.Component):
         m.submodules.timebase = timebase = Timebase(self.parameters, DECIDED)
         m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
 
-        samplers, reference = self._sample(m)
+        samplers, reference = self._sample(m, clear)
         tracker = self._follow_attempts(m, reference, clear)
         gates = self._gate(m, samplers, reference, tracker)
         line, patterns = self._match(m, gates, tracker, clear)
@@ -99,20 +99,22 @@ class Detection(wiring.Component):
         )
         return m
 
-    def _sample(self, m):
+    def _sample(self, m, clear):
         samples = self.parameters.samples
         samplers = [Sampler(self.parameters) for _ in range(self.parameters.channels)]
         reference = Sampler(self.parameters)
         m.submodules.reference = reference
-        m.d.comb += [
-            reference.samples.eq(self.reference),
-            reference.run.eq(self.settings.run & (self.settings.mode == Mode.GATED)),
+        run, gated = Signal(), Signal()
+        m.d.sync += [
+            run.eq(self.settings.run),
+            gated.eq(self.settings.run & (self.settings.mode == Mode.GATED) & ~clear),
         ]
+        m.d.comb += [reference.samples.eq(self.reference), reference.run.eq(gated)]
         for channel, sampler in enumerate(samplers):
             m.submodules[f"sampler{channel}"] = sampler
             m.d.comb += [
                 sampler.samples.eq(self.samples[channel * samples :][:samples]),
-                sampler.run.eq(self.settings.run),
+                sampler.run.eq(run),
                 self.clicks[channel].eq(delayed(m, sampler.click, DECIDED - SAMPLED)),
                 self.counts.clicks[channel].eq(self.clicks[channel].valid),
                 self.counts.merged[channel].eq(delayed(m, sampler.merged, DECIDED - SAMPLED)),
@@ -144,10 +146,10 @@ class Detection(wiring.Component):
                 gate.start.eq(self.settings.gate_start[channel]),
                 gate.stop.eq(self.settings.gate_stop[channel]),
                 gate.always.eq(self.settings.mode == Mode.FREE_RUNNING),
-                gate.accept.eq(tracker.accept),
-                gate.sub.eq(reference.click.sub),
-                gate.count.eq(tracker.count),
+                gate.begin.eq(tracker.start),
                 gate.inside.eq(tracker.inside),
+                gate.sub.eq(tracker.sub),
+                gate.count.eq(tracker.count),
                 self.counts.gated[channel].eq(delayed(m, gate.gated.valid, DECIDED - GATED)),
             ]
             gates.append(gate)
@@ -185,6 +187,7 @@ class Detection(wiring.Component):
                 pattern.now.eq(now),
                 pattern.slot.eq(line.slots[index]),
                 line.clocks[index].eq(pattern.delay),
+                line.channels[index].eq(pattern.channels),
                 self.counts.heralds[index].eq(pattern.decided),
                 self.counts.vetoed[index].eq(pattern.vetoed),
                 self.heralds_lost[index].eq(pattern.lost),

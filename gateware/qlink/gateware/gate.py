@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import ClickSlot
+from .pipeline import delayed
 
 
 class Mark(wiring.Component):
@@ -16,9 +17,9 @@ class Mark(wiring.Component):
     Members
     -------
     ticks : In(32)
-    accept : In(1), the attempt starts in this clock
+    begin : In(1), the attempt starts in this clock
     sub : In, its reference's subtick
-    count : In(32), clocks since then, unless `accept`
+    count : In(32), clocks since then
     passed : Out(samples), one clock later: bit s is high when subtick s is at or after the mark
     """
 
@@ -27,7 +28,7 @@ class Mark(wiring.Component):
         super().__init__(
             {
                 "ticks": In(32),
-                "accept": In(1),
+                "begin": In(1),
                 "sub": In(parameters.sub_bits),
                 "count": In(32),
                 "passed": Out(parameters.samples),
@@ -38,43 +39,41 @@ class Mark(wiring.Component):
         m = Module()
 
         clocks = self.ticks[self.sub_bits :]
-        at_zero, equal_low, equal_high = Signal(), Signal(), Signal()
+        parts = range(0, 32, 8)
+        equal_parts, begun = Signal(len(parts)), Signal()
         m.d.sync += [
-            at_zero.eq(clocks == 0),
-            equal_low.eq(Mux(self.accept, at_zero, self.count[:16] == clocks[:16])),
-            equal_high.eq(self.accept | (self.count[16:] == clocks[16:])),
+            equal_parts.eq(Cat(self.count[low : low + 8] == clocks[low : low + 8] for low in parts)),
+            begun.eq(self.begin),
         ]
 
         place = Signal(self.sub_bits + 1)  # subtick of the mark, its highest bit: in the clock after
-        with m.If(self.accept):
+        with m.If(self.begin):
             m.d.sync += place.eq(self.ticks[: self.sub_bits] + self.sub)
 
-        start, equal, equal_before, reached, past = Signal(), Signal(), Signal(), Signal(), Signal()
+        equal, equal_before, reached, past = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            equal.eq(equal_low & equal_high),
-            reached.eq(Mux(place[-1], equal_before & ~start, equal)),
-            self.passed.eq(Cat(past & ~start | reached & (s >= place[:-1]) for s in range(len(self.passed)))),
+            equal.eq(equal_parts.all()),
+            reached.eq(Mux(place[-1], equal_before & ~begun, equal)),
+            self.passed.eq(Cat(past & ~begun | reached & (s >= place[:-1]) for s in range(len(self.passed)))),
         ]
         m.d.sync += [
-            start.eq(self.accept),
             equal_before.eq(equal),
-            past.eq(past & ~start | reached),
+            past.eq(past & ~begun | reached),
         ]
 
         return m
 
 
 class Gate(wiring.Component):
-    """Let a channel's clicks pass that lie in its gate of the running attempt; two clocks of latency.
+    """Let a channel's clicks pass that lie in its gate of the running attempt.
 
     Members
     -------
     click : In(ClickSlot)
     start, stop : In(32), ticks after the reference
     always : In(1), free-running mode: every click passes
-    accept, sub, count : In, of the attempt that `click` may belong to, see `AttemptTracker`
-    inside : In(1), of the clock before
-    gated : Out(ClickSlot)
+    begin, inside, sub, count : In, of the clock before that of `click`, see `AttemptTracker`
+    gated : Out(ClickSlot), three clocks after `click`
     """
 
     def __init__(self, parameters):
@@ -85,10 +84,10 @@ class Gate(wiring.Component):
                 "start": In(32),
                 "stop": In(32),
                 "always": In(1),
-                "accept": In(1),
+                "begin": In(1),
+                "inside": In(1),
                 "sub": In(parameters.sub_bits),
                 "count": In(32),
-                "inside": In(1),
                 "gated": Out(ClickSlot(parameters)),
             }
         )
@@ -101,15 +100,14 @@ class Gate(wiring.Component):
         for mark, ticks in (opens, self.start), (closes, self.stop):
             m.d.comb += [
                 mark.ticks.eq(ticks),
-                mark.accept.eq(self.accept),
+                mark.begin.eq(self.begin),
                 mark.sub.eq(self.sub),
                 mark.count.eq(self.count),
             ]
 
-        click = Signal.like(self.click)
-        counts = self.inside & (opens.passed & ~closes.passed).bit_select(click.sub, 1)
+        click, inside = delayed(m, self.click, 2), delayed(m, self.inside, 1)
+        counts = inside & (opens.passed & ~closes.passed).bit_select(click.sub, 1)
         m.d.sync += [
-            click.eq(self.click),
             self.gated.valid.eq(click.valid & (self.always | counts)),
             self.gated.sub.eq(click.sub),
         ]

@@ -12,8 +12,17 @@ from qlink.firmware_bridge.wire import HeraldFlag
 
 from .capture import STAMP_BITS, Capture
 from .interface import Herald
-from .order import Decisions
+from .order import REFERENCE_BITS, Decisions
 from .sampler import first_set
+
+MAKING = 3  # clocks that a record takes, if there are fewer channels
+
+Step = data.StructLayout({name: 1 for name in ("wait", "open", "choose", "take", "make", "put")})
+"""What the writer is at; one bit is set, so that every step hangs on a single register."""
+
+
+def go(at, step):
+    return at.eq(Step.const({step: 1}))
 
 
 class Compact(data.StructLayout):
@@ -36,7 +45,7 @@ class Compact(data.StructLayout):
 
 
 class HeraldWriter(wiring.Component):
-    """Turn decisions into records: about eight clocks each, and one per channel.
+    """Turn decisions into records: five clocks each, and one per channel.
 
     Members
     -------
@@ -74,79 +83,93 @@ class HeraldWriter(wiring.Component):
             *(self.heralds.payload.ages[c].eq(out.ages[c]) for c in range(parameters.channels)),
         ]
 
-        entry, captured = Signal(Decisions(parameters)), Signal(Capture(parameters))
-        chosen = Signal(parameters.patterns)  # one bit, of the pattern whose herald is written
-        reference = Signal(32)  # tick of the herald's attempt's reference, its lower bits
-        lost, missed = Signal(), Signal()
-        left = Signal(range(parameters.channels + 1))
-        busy = Signal(init=1)
-        m.d.comb += self.idle.eq(~busy & ~self.queue.valid & (fifo.level == 0))
+        at = Signal(Step, init={"wait": 1})
+        m.d.comb += self.idle.eq(at.wait & ~self.queue.valid & (fifo.level == 0))
+        entry, chosen, kept, captured = self._choose(m, at, record.sequence)
+        lost, missed = self._lack(m, at, entry, kept, fifo.w_rdy)
+        with m.If(at.put):
+            m.d.comb += fifo.w_en.eq(1)
+            with m.If(fifo.w_rdy):
+                m.d.sync += [record.sequence.eq(record.sequence + 1), go(at, "choose")]
 
-        with m.FSM():
-            with m.State("WAIT"):
-                m.d.comb += [self.queue.ready.eq(1), busy.eq(0)]
-                with m.If(self.queue.valid):
-                    m.d.sync += [
-                        entry.eq(self.queue.payload),
-                        record.sequence.eq(self.queue.payload.sequence),
-                        lost.eq(lost | self.queue.payload.lost),
-                        missed.eq(missed | self.queue.payload.missed),
-                    ]
-                    m.next = "CHOOSE"
-            with m.State("CHOOSE"):
-                m.d.sync += [
-                    chosen.eq(entry.decided & -entry.decided),
-                    entry.decided.eq(entry.decided & (entry.decided - 1)),
-                ]
-                m.next = "TAKE"
-                with m.If(~entry.decided.any()):
-                    m.next = "WAIT"
-            with m.State("TAKE"):
-                heads = (Mux(choice, head.as_value(), 0) for choice, head in zip(chosen, self.heads, strict=True))
-                m.d.sync += captured.eq(reduce(or_, heads))
-                with m.If((entry.kept & chosen).any()):
-                    m.d.comb += self.take.eq(chosen)
-                    m.next = "TIME"
-                with m.Else():
-                    m.d.sync += [lost.eq(1), record.sequence.eq(record.sequence + 1)]
-                    m.next = "CHOOSE"
-            with m.State("TIME"):
-                sub = captured.tick[: parameters.sub_bits]
-                m.d.sync += [
-                    record.tick.eq(Cat(sub, (entry.clock - captured.delay)[: parameters.clock_bits])),
-                    record.attempt.eq(entry.attempt - (captured.number != entry.attempt[0])),
-                    record.pattern.eq(first_set(m, chosen)),
-                    record.outcome.eq(captured.outcome),
-                    record.channels.eq(captured.channels),
-                    left.eq(parameters.channels),
-                ]
-                m.d.sync += reference.eq(Mux(captured.number, entry.references[1], entry.references[0]))
-                m.next = "PLACE"
-            with m.State("PLACE"):
-                m.d.sync += [
-                    record.position.eq(Mux(captured.gated, record.tick - reference, 0)),
-                    record.flags.eq(self._flags(captured, lost, missed)),
-                ]
-                with m.If(~captured.gated):
-                    m.d.sync += record.attempt.eq(0)
-                m.next = "AGE"
-            with m.State("AGE"):
-                age = Mux(captured.channels[0], (captured.tick - captured.stamps[0])[:STAMP_BITS], 0)
-                m.d.sync += [
-                    Cat(*record.ages).eq(Cat(*list(record.ages)[1:], age)),
-                    Cat(*captured.stamps).eq(Cat(*list(captured.stamps)[1:])),
-                    captured.channels.eq(captured.channels >> 1),
-                    left.eq(left - 1),
-                ]
-                with m.If(left == 1):
-                    m.next = "PUT"
-            with m.State("PUT"):
-                m.d.comb += fifo.w_en.eq(1)
-                with m.If(fifo.w_rdy):
-                    m.d.sync += [lost.eq(0), missed.eq(0), record.sequence.eq(record.sequence + 1)]
-                    m.next = "CHOOSE"
+        self._place(m, record, entry, captured)
+        self._age(m, at, record.ages, captured)
+        m.d.sync += [
+            record.pattern.eq(first_set(m, chosen)),
+            record.outcome.eq(captured.outcome),
+            record.channels.eq(captured.channels),
+            record.flags.eq(self._flags(captured, lost, missed)),
+        ]
 
         return m
+
+    def _choose(self, m, at, sequence):
+        """Walk through the heralds of one clock, and fetch those that are kept."""
+        entry, captured = Signal(Decisions(self.parameters)), Signal(Capture(self.parameters))
+        left = Signal(self.parameters.patterns)
+        chosen = Signal(self.parameters.patterns)  # one bit, of the herald at work
+        kept = Signal()  # it has a record
+        m.d.comb += self.queue.ready.eq(at.open)
+        with m.If(at.wait):
+            m.d.sync += entry.eq(self.queue.payload)
+            with m.If(self.queue.valid):
+                m.d.sync += go(at, "open")
+        with m.If(at.open):
+            m.d.sync += [sequence.eq(entry.sequence), left.eq(entry.decided), go(at, "choose")]
+        with m.If(at.choose):
+            m.d.sync += [chosen.eq(left & -left), left.eq(left & (left - 1)), go(at, "take")]
+            with m.If(~left.any()):
+                m.d.sync += go(at, "wait")
+
+        m.d.sync += [kept.eq((entry.kept & left & -left).any()), self.take.eq(Mux(at.take & kept, chosen, 0))]
+        with m.If(at.take):
+            heads = (Mux(choice, head.as_value(), 0) for choice, head in zip(chosen, self.heads, strict=True))
+            m.d.sync += [captured.eq(reduce(or_, heads)), go(at, "make")]
+            with m.If(~kept):
+                m.d.sync += [sequence.eq(sequence + 1), go(at, "choose")]
+        return entry, chosen, kept, captured
+
+    def _lack(self, m, at, entry, kept, written):
+        """Keep in mind what the next record has to tell: heralds lost and references missed since the last."""
+        lost, missed = Signal(), Signal()
+        with m.If(at.open):
+            m.d.sync += [lost.eq(lost | entry.lost), missed.eq(missed | entry.missed)]
+        with m.If(at.take & ~kept):
+            m.d.sync += lost.eq(1)
+        with m.If(at.put & written):
+            m.d.sync += [lost.eq(0), missed.eq(0)]
+        return lost, missed
+
+    def _place(self, m, record, entry, captured):
+        """Tell tick, attempt and position, at most `MAKING` clocks after what they are made of stands."""
+        sub = captured.tick[: self.parameters.sub_bits]
+        older = Signal()  # made in the attempt before the newest
+        reference = Signal(REFERENCE_BITS)
+        m.d.sync += [
+            older.eq(captured.number ^ entry.attempt[0]),
+            reference.eq(Mux(captured.number, entry.references[1], entry.references[0])),
+            record.tick.eq(Cat(sub, (entry.clock - captured.delay)[: self.parameters.clock_bits])),
+            record.attempt.eq(Mux(captured.gated, entry.attempt - older, 0)),
+            record.position.eq(Mux(captured.gated, record.tick - reference, 0)),
+        ]
+
+    def _age(self, m, at, ages, captured):
+        """Subtract the clicks' ticks from that of the herald, one channel a clock."""
+        channels = self.parameters.channels
+        making = max(channels, MAKING)
+        left = Signal(range(making + 1))
+        stamps, contributing = Signal.like(captured.stamps), Signal(channels)
+        begun = Signal()
+        age = Mux(contributing[0], (captured.tick - stamps[0])[:STAMP_BITS], 0)
+        m.d.sync += begun.eq(at.make)
+        with m.If(begun):
+            m.d.sync += [Cat(*stamps).eq(Cat(*list(stamps)[1:])), contributing.eq(contributing >> 1), left.eq(left - 1)]
+            with m.If(left > making - channels):
+                m.d.sync += Cat(*ages).eq(Cat(*list(ages)[1:], age))
+        with m.Else():
+            m.d.sync += [stamps.eq(captured.stamps), contributing.eq(captured.channels), left.eq(making)]
+        with m.If(at.make & begun & (left == 1)):
+            m.d.sync += [begun.eq(0), go(at, "put")]
 
     def _flags(self, captured, lost, missed):
         flags = {

@@ -18,12 +18,12 @@ class PatternMatcher(wiring.Component):
 
     Members
     -------
-    slot : In(Slot)
+    slot : In(Slot), without the clicks of channels that are not required
     required : In(channels)
     window : In(16), ticks
     enable : In(1), 0: never completes
     clear : In(1), forget all clicks; the other settings may change only while it is high
-    fired : Out(1), two clocks later: there is a completion
+    fired : Out(1), three clocks later: there is a completion
     sub : Out, its subtick
     active : Out(1), there is a click that may yet be alive
     """
@@ -51,41 +51,20 @@ class PatternMatcher(wiring.Component):
         held = Signal(channels)  # a click is held, or arrives in this clock
         after = Signal(data.ArrayLayout(samples, channels))  # subticks after which it arrives in this clock
         active = Signal(channels)
-        dead = Signal(init=1)
-        m.d.sync += dead.eq(self.clear | ~self.enable)
+        dead, start = Signal(init=1), Signal()
+        m.d.sync += [dead.eq(self.clear | ~self.enable), start.eq(self.slot.start)]
 
         complete = Signal(samples)
         for s in range(samples):
             m.d.comb += complete[s].eq(Cat(ready[channel][s] for channel in range(channels)).all())
 
         for channel in range(channels):
-            click = Signal(ClickSlot(self.parameters), name=f"click{channel}")
-            m.d.comb += [
-                click.valid.eq(self.slot.clicks[channel].valid & self.required[channel]),
-                click.sub.eq(self.slot.clicks[channel].sub),
-            ]
-
-            m.submodules[f"lifetime{channel}"] = lifetime = Lifetime(self.parameters, 16)
-            m.d.comb += [
-                lifetime.window.eq(self.window),
-                lifetime.click.eq(click),
-                lifetime.clear.eq(dead | self.slot.start),
-                active[channel].eq(lifetime.active),
-            ]
-
-            m.submodules[f"reach{channel}"] = reach = Reach(self.parameters, 16)
-            m.d.comb += [
-                reach.window.eq(self.window),
-                reach.clicks.eq(Cat(click.valid & (click.sub == s) for s in range(samples))),
-            ]
-
+            click, arrived, alive = self._look_ahead(m, channel, dead, active[channel])
             survives = held[channel] & ~complete.any() | (after[channel] & complete).any()
-            kept = survives & ~self.slot.start
-            arrived = reach.alive | (~self.required[channel]).replicate(samples)
             m.d.sync += [
-                held[channel].eq(~dead & (click.valid | kept)),
+                held[channel].eq(~dead & (click.valid | survives & ~start)),
                 after[channel].eq(Cat(click.valid & (click.sub > s) for s in range(samples))),
-                ready[channel].eq(Mux(dead, 0, arrived | lifetime.alive & kept.replicate(samples))),
+                ready[channel].eq(Mux(dead, 0, arrived | alive & survives.replicate(samples))),
             ]
 
         m.d.sync += [
@@ -95,3 +74,26 @@ class PatternMatcher(wiring.Component):
         ]
 
         return m
+
+    def _look_ahead(self, m, channel, dead, active):
+        """Return the click that comes next, and when it and the one before, if it is held, are alive."""
+        samples = self.parameters.samples
+        click = self.slot.clicks[channel]
+        coming = Signal(ClickSlot(self.parameters), name=f"coming{channel}")
+        arrived, alive = Signal(samples, name=f"arrived{channel}"), Signal(samples, name=f"alive{channel}")
+        m.submodules[f"lifetime{channel}"] = lifetime = Lifetime(self.parameters, 16)
+        m.submodules[f"reach{channel}"] = reach = Reach(self.parameters, 16)
+        m.d.comb += [
+            lifetime.window.eq(self.window),
+            lifetime.click.eq(click),
+            lifetime.clear.eq(dead | self.slot.start),
+            active.eq(lifetime.active),
+            reach.window.eq(self.window),
+            reach.clicks.eq(Cat(click.valid & (click.sub == s) for s in range(samples))),
+        ]
+        m.d.sync += [
+            coming.eq(click),
+            arrived.eq(reach.alive | (~self.required[channel]).replicate(samples)),
+            alive.eq(Mux(self.slot.start, 0, lifetime.alive)),
+        ]
+        return coming, arrived, alive

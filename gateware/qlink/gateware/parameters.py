@@ -51,9 +51,9 @@ class Parameters:
     def herald_latency(self) -> int:
         """Clocks from the one in which `samples` shows the completing click to the one in which the pin is high.
 
-        A pattern with forbidden channels takes its window, rounded up to clocks, and four clocks more.
+        A pattern with forbidden channels takes its window, rounded up to clocks, and five clocks more.
         """
-        return 8
+        return 10
 
     @property
     def sub_bits(self) -> int:

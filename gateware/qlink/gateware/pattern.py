@@ -10,7 +10,8 @@ from .matcher import PatternMatcher
 from .pipeline import delayed
 from .veto import Veto
 
-DECISION = 6  # clocks from `slot` to `decided`
+FIRED = 3  # clocks from `slot` to a completion
+DECISION = 8  # clocks from `slot` to `decided`
 
 
 class PatternSettings(wiring.Signature):
@@ -37,9 +38,10 @@ class Pattern(wiring.Component):
     clear : In(1), forget all clicks and pending completions
     now : In(Now), of the clock that has come
     delay : Out, by how many clocks `slot` is to be late, besides one
+    channels : Out(channels), those whose clicks `slot` is to show
     slot : In(Slot)
     clock : In, low bits of a clock number, one clock before the one of `decided`
-    fired : Out(1), two clocks after `slot`, if nothing can veto it: there is a herald
+    fired : Out(1), `FIRED` clocks after `slot`, if nothing can veto it: there is a herald
     decided, vetoed : Out(1), `DECISION` clocks after `slot`: a completion is a herald, or was vetoed
     lost : Out(1), there is no room for the decided herald
     head : Out(Capture), the oldest herald kept
@@ -56,6 +58,7 @@ class Pattern(wiring.Component):
                 "clear": In(1),
                 "now": In(Now(parameters)),
                 "delay": Out(self.delay_bits),
+                "channels": Out(parameters.channels),
                 "slot": In(Slot(parameters)),
                 "clock": In(STAMP_BITS - parameters.sub_bits),
                 "fired": Out(1),
@@ -71,6 +74,8 @@ class Pattern(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         settings, enable, vetoing, shift = self._prepare(m)
+
+        m.d.comb += self.channels.eq(settings.required)
 
         m.submodules.matcher = matcher = PatternMatcher(self.parameters)
         m.d.comb += [
@@ -94,11 +99,11 @@ class Pattern(wiring.Component):
             veto.sub.eq(matcher.sub),
         ]
 
-        completed = delayed(m, matcher.fired, DECISION - 2)
+        completed = delayed(m, delayed(m, matcher.fired, DECISION - FIRED - 1) & ~self.clear, 1)
         m.d.comb += [
             self.fired.eq(matcher.fired & ~vetoing),
-            self.decided.eq(completed & ~veto.vetoed & ~self.clear),
-            self.vetoed.eq(completed & veto.vetoed & ~self.clear),
+            self.decided.eq(completed & ~veto.vetoed),
+            self.vetoed.eq(completed & veto.vetoed),
             self.active.eq(matcher.active | veto.active),
         ]
 
@@ -106,7 +111,7 @@ class Pattern(wiring.Component):
         m.d.comb += [
             captures.slot.eq(delayed(m, self.slot, DECISION - 1)),
             captures.now.eq(self.clock),
-            captures.sub.eq(delayed(m, matcher.sub, DECISION - 3)),
+            captures.sub.eq(delayed(m, matcher.sub, DECISION - FIRED - 1)),
             captures.constant.delay.eq(self.delay),
             captures.constant.channels.eq(settings.required),
             captures.constant.outcome.eq(settings.outcome),

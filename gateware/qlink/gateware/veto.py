@@ -91,8 +91,8 @@ class Veto(wiring.Component):
     window : In(16), ticks
     shift : In, `delay * samples - window`
     clear : In(1), forget all clicks; the other settings may change only while it is high
-    fired, sub : In, a completion in `slot`, two clocks later
-    vetoed : Out(1), six clocks after `slot`
+    fired, sub : In, a completion in `slot`, three clocks later
+    vetoed : Out(1), eight clocks after `slot`
     active : Out(1)
     """
 
@@ -116,41 +116,42 @@ class Veto(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        near = self._track(m)
-
         # `slot` is clock 0; the numbers in the names below count from there.
         samples = self.parameters.samples
-        clicks4 = delayed(m, self.slot.clicks, 4)
-        number3 = delayed(m, self.slot.number, 3)
-        fired5 = delayed(m, self.fired, 3)
-        sub4 = delayed(m, self.sub, 2)
+        near4 = [delayed(m, near3, 1) for near3 in self._track(m)]
+        number4 = delayed(m, self.slot.number, 4)
+        clicks5 = delayed(m, self.slot.clicks, 5)
+        sub5 = delayed(m, self.sub, 2)
 
-        near3 = Mux(number3, near[1], near[0])
-        near4, region4 = Signal(samples), Signal(samples)
-        falling3 = Cat(near4[-1], near3) & ~near3
+        chosen4 = Mux(number4, near4[1], near4[0])
+        near5, region5 = Signal(samples), Signal(samples)
+        falling4 = Cat(near5[-1], chosen4) & ~chosen4
         m.d.sync += [
-            near4.eq(near3),
-            region4.eq(Cat(region4[-1] ^ falling3[: s + 1].xor() for s in range(samples))),
+            near5.eq(chosen4),
+            region5.eq(Cat(region5[-1] ^ falling4[: s + 1].xor() for s in range(samples))),
         ]
 
-        held, first = Signal(2 * self.parameters.channels), Signal(2 * self.parameters.channels)
-        for channel, click4 in enumerate(clicks4):
-            arrived4 = Cat(near4.bit_select(click4.sub, 1), region4.bit_select(click4.sub, 1))
-            arrives = click4.valid & (click4.sub <= sub4)
-            m.d.sync += first[2 * channel :][:2].eq(Mux(arrives, arrived4, held[2 * channel :][:2]))
-            with m.If(click4.valid):
-                m.d.sync += held[2 * channel :][:2].eq(arrived4)
+        near6, region6 = Signal(self.parameters.channels), Signal(self.parameters.channels)
+        last_near6, last_region6 = Signal(), Signal()
+        m.d.sync += [last_near6.eq(near5.bit_select(sub5, 1)), last_region6.eq(region5.bit_select(sub5, 1))]
+        for channel, click5 in enumerate(clicks5):
+            arrives = click5.valid & (click5.sub <= sub5)
+            for at5, at6 in (near5, near6), (region5, region6):
+                held = Signal()
+                arrived = at5.bit_select(click5.sub, 1)
+                m.d.sync += at6[channel].eq(Mux(arrives, arrived, held))
+                with m.If(click5.valid):
+                    m.d.sync += held.eq(arrived)
 
-        last_near, last_region = Signal(), Signal()
+        same_near = ~(near6 ^ last_near6.replicate(len(near6)))
+        same_region = ~(region6 ^ last_region6.replicate(len(region6)))
+        other_near7, other_region7 = Signal(), Signal()
         m.d.sync += [
-            last_near.eq(near4.bit_select(sub4, 1)),
-            last_region.eq(region4.bit_select(sub4, 1)),
+            other_near7.eq((self.required & ~same_near).any()),
+            other_region7.eq((self.required & same_near & ~same_region).any()),
         ]
-        same_near = ~(first[::2] ^ last_near.replicate(len(self.required)))
-        same_region = ~(first[1::2] ^ last_region.replicate(len(self.required)))
-        other_near = (self.required & ~same_near).any()
-        other_region = (self.required & same_near & ~same_region).any()
-        m.d.sync += self.vetoed.eq(fired5 & (last_near ^ (other_near & ~other_region)))
+        fired7, last_near7 = delayed(m, self.fired, 4), delayed(m, last_near6, 1)
+        m.d.sync += self.vetoed.eq(fired7 & (last_near7 ^ (other_near7 & ~other_region7)))
 
         return m
 
