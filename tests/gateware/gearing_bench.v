@@ -5,20 +5,20 @@ module bench;
     reg clock = 0, reset = 0;
     reg [2:0] pins = 0;
     wire [11:0] samples;
-    wire system_clock, system_reset;
+    wire system_clock, edge_reset;
     integer i;
 
     gearing dut (.board_clock(clock), .board_reset(reset), .pin0(pins[0]), .pin1(pins[1]), .pin2(pins[2]),
-                 .samples(samples), .system_clock(system_clock), .system_reset(system_reset));
+                 .samples(samples), .system_clock(system_clock), .edge_reset(edge_reset));
 
     always #5 clock = ~clock;
-    always @(posedge system_clock) if (!system_reset) $display("word %b %b %b", samples[11:8], samples[7:4], samples[3:0]);
+    always @(posedge system_clock) if (!edge_reset) $display("word %b %b %b", samples[11:8], samples[7:4], samples[3:0]);
 
     initial begin
-        wait (!system_reset);
+        wait (!edge_reset);
         if ($test$plusargs("press")) begin
             #100 reset = 1; #100 reset = 0;
-            wait (system_reset); wait (!system_reset);
+            wait (edge_reset); wait (!edge_reset);
         end
         repeat (20) @(posedge system_clock);
         for (i = 0; i < 8; i = i + 1) begin

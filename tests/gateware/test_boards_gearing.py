@@ -26,7 +26,7 @@ class Gearing(wiring.Component):
     board_reset: In(1)
     samples: Out(4 * PINS)
     system_clock: Out(1)
-    system_reset: Out(1)
+    edge_reset: Out(1)
 
     def __init__(self):
         self.pins = [io.SingleEndedPort(IOPort(1, name=f"pin{i}"), direction="i") for i in range(PINS)]
@@ -42,7 +42,7 @@ class Gearing(wiring.Component):
             clocks.board_reset.eq(self.board_reset),
             self.samples.eq(inputs.samples),
             self.system_clock.eq(ClockSignal()),
-            self.system_reset.eq(ResetSignal()),
+            self.edge_reset.eq(ResetSignal("edge")),
         ]
         return m
 
@@ -56,7 +56,7 @@ def bench(tmp_path_factory):
         pytest.skip(f"Verilator needs {', '.join(missing)}")
     directory = tmp_path_factory.mktemp("gearing")
     gearing = Gearing()
-    ports = [gearing.board_clock, gearing.board_reset, gearing.samples, gearing.system_clock, gearing.system_reset]
+    ports = [gearing.board_clock, gearing.board_reset, gearing.samples, gearing.system_clock, gearing.edge_reset]
     text = verilog.convert(gearing, name="gearing", ports=[*ports, *(pin.io for pin in gearing.pins)])
     (directory / "gearing.v").write_text(text)
     root = Path(verilator.__file__).parent

@@ -84,18 +84,15 @@ class CaptureQueue(wiring.Component):
         depth = self.parameters.pattern_depth
         m.submodules.memory = memory = Memory(shape=captured.shape(), depth=depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        keep = self.decided & ~self.full
-        written, following = Signal.like(write.addr), Signal.like(write.addr, init=1)
+        waiting = Signal.like(captured)  # that of the clock that is decided on
+        written = Signal.like(write.addr)
         level = Signal(range(depth + 1))
-        m.d.comb += [
-            write.en.eq(1),
-            write.addr.eq(Mux(keep, following, written)),
-            write.data.eq(captured),
-        ]
+        keep = self.decided & ~self.full
+        m.d.comb += [write.en.eq(1), write.addr.eq(written), write.data.eq(waiting)]
         m.d.sync += [
+            waiting.eq(captured),
+            written.eq(written + keep),
             self.head.eq(read.data),
-            written.eq(write.addr),
-            following.eq(Mux(keep, following + 1, following)),
             read.addr.eq(read.addr + self.take),
             level.eq(level + keep - self.take),
             self.full.eq(level >= depth - 2),  # two spare: one is being written, and the level is seen a clock late

@@ -9,7 +9,7 @@ from itertools import product
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io, wiring
-from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["INPUT_CLOCKS", "SAMPLES", "ClockTree", "GearedInput", "PllSettings", "clock_domains", "pll_settings"]
@@ -45,8 +45,11 @@ def pll_settings(input_hz: int, output_hz: int) -> PllSettings:
 
 
 def clock_domains() -> list[ClockDomain]:
-    """Return the domains that `ClockTree` drives, for the module that holds it."""
-    sync = ClockDomain("sync")
+    """Return the domains that `ClockTree` drives, for the module that holds it.
+
+    None resets its registers: the chip's global reset does, on wires of its own.
+    """
+    sync = ClockDomain("sync", reset_less=True)
     sync.clk = Signal(name="system_clock")  # by this name it stands in the timing report
     return [ClockDomain("start", reset_less=True), ClockDomain("edge"), sync]
 
@@ -55,7 +58,8 @@ class ClockTree(wiring.Component):
     """Drive the `clock_domains`: `edge`, `sync` (half of `edge`) and `start`, the board clock of `board_hz`.
 
     After lock, the edge clock is stopped while the dividers and all gearing are held in reset, so that every pin's
-    gearing and the divider start at the same edge: a tick means the same on all channels. `sync` leaves its reset last.
+    gearing and the divider start at the same edge: a tick means the same on all channels. While there is no lock, all
+    registers are held at their initial values; `sync` does not run until long after.
 
     Members
     -------
@@ -74,9 +78,10 @@ class ClockTree(wiring.Component):
         m = Module()
         m.d.comb += ClockSignal("start").eq(self.board_clock)
 
-        locked, stop, ready = Signal(), Signal(), Signal()
+        locked, stop = Signal(), Signal()
         fast = self._pll(m, locked)
-        self._start_up(m, locked, stop, ready)
+        m.submodules.global_reset = Instance("GSR", i_GSR=locked & ~self.board_reset)  # active low
+        self._start_up(m, locked, stop)
         m.submodules.stopper = Instance("ECLKSYNCB", i_ECLKI=fast, i_STOP=stop, o_ECLKO=ClockSignal("edge"))
         m.submodules.divider = Instance(
             "CLKDIVF",
@@ -86,7 +91,6 @@ class ClockTree(wiring.Component):
             i_ALIGNWD=Const(0),
             o_CDIVX=ClockSignal(),
         )
-        m.submodules.reset = ResetSynchronizer(~ready, domain="sync", stages=3)
         return m
 
     def _pll(self, m, locked):
@@ -126,7 +130,7 @@ class ClockTree(wiring.Component):
         )
         return fast
 
-    def _start_up(self, m, locked, stop, ready):
+    def _start_up(self, m, locked, stop):
         """Count board clocks since lock; each step lasts eight of them."""
         stable = Signal()
         m.submodules.locked = FFSynchronizer(locked & ~self.board_reset, stable, o_domain="start")
@@ -140,7 +144,6 @@ class ClockTree(wiring.Component):
         m.d.start += [  # registered: a glitch on a clock gate would be a clock
             stop.eq((step >= 2) & (step < 5)),
             reset.eq(step < 4),
-            ready.eq(count.all()),
         ]
         m.d.comb += ResetSignal("edge").eq(reset)
 
