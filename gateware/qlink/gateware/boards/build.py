@@ -134,8 +134,8 @@ def synthesise(
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{NAME}.bit").unlink(missing_ok=True)  # an older one would be mistaken for this one's
     progress("elaborating")
-    plan = profile.platform().prepare(BoardTop(profile, core(profile)), NAME, script_after_read=COLLISIONS_DO_NOT_MATTER)
-    plan.extract(directory)
+    top = BoardTop(profile, core(profile))
+    profile.platform().prepare(top, NAME, script_after_read=COLLISIONS_DO_NOT_MATTER).extract(directory)
     progress("synthesising")
     run_tool(tools.yosys, ["-q", "-l", f"{NAME}.rpt", f"{NAME}.ys"], directory)
 
