@@ -12,7 +12,6 @@ __all__ = ["Count", "CounterBank", "counter_indices"]
 
 VALUE_BITS = 64
 HALF = VALUE_BITS // 2
-GROUP = 16  # counters whose increments are selected in one step
 DRAIN_CLOCKS = 8  # until what was taken for adding is in memory
 
 CHANNEL_GROUPS = (
@@ -68,7 +67,7 @@ class CounterBank(wiring.Component):
         m = Module()
         count = len(self._indices)
         shape = data.StructLayout({"position": range(count), "going": 1, "of_copies": 1})
-        turns = [Signal(shape, name=f"turn{clocks}") for clocks in range(5)]  # whose it is, and was `clocks` ago
+        turns = [Signal(shape, name=f"turn{clocks}") for clocks in range(6)]  # whose it is, and was `clocks` ago
         for turn, later in pairwise(turns):
             m.d.sync += later.eq(turn)
         one_hot, copying, scanned = Signal(count, init=1), Signal(), Signal()
@@ -136,11 +135,11 @@ class CounterBank(wiring.Component):
             total.eq(Cat(low[:HALF], (high + low[HALF])[:HALF])),
         ]
         m.d.comb += [
-            read.addr.eq(turns[1].position),
-            Cat(write.addr, keep.addr).eq(turns[4].position.replicate(2)),
+            read.addr.eq(turns[2].position),
+            Cat(write.addr, keep.addr).eq(turns[5].position.replicate(2)),
             Cat(write.data, keep.data).eq(total.replicate(2)),
-            write.en.eq(turns[4].going),
-            keep.en.eq(turns[4].going & turns[4].of_copies),
+            write.en.eq(turns[5].going),
+            keep.en.eq(turns[5].going & turns[5].of_copies),
         ]
         return kept
 
@@ -169,16 +168,19 @@ class CounterBank(wiring.Component):
 
 
 def _select(m, turns, small, copies):
-    """Return the small counter, or copy, whose turn it was two clocks ago. Selected in two steps, for short paths."""
-    first, then = turns[0], turns[1]
-    width = GROUP.bit_length() - 1
-    groups = range(0, len(small), GROUP)
-    chosen = {}
-    for name, values in (("small", small), ("copy", copies)):
-        parts = [Signal.like(values[0], name=f"{name}_part{g}") for g in groups]
-        for part, start in zip(parts, groups, strict=True):
-            m.d.sync += part.eq(Array(values[start : start + GROUP])[first.position[:width]])
-        chosen[name] = Array(parts)[then.position[width:]]
+    """Return the small counter, or copy, whose turn it was three clocks ago. Four are looked at in a step."""
     selected = Signal.like(small[0], name="selected")
-    m.d.sync += selected.eq(Mux(then.of_copies, chosen["copy"], chosen["small"]))
+    chosen = []
+    for values in (small, copies):
+        for step in range(2):
+            position = turns[step].position[2 * step :][:2]
+            values = [_registered(m, Array(values[n : n + 4])[position]) for n in range(0, len(values), 4)]
+        chosen.append(Array(values)[turns[2].position[4:]])
+    m.d.sync += selected.eq(Mux(turns[2].of_copies, chosen[1], chosen[0]))
     return selected
+
+
+def _registered(m, value):
+    register = Signal.like(value)
+    m.d.sync += register.eq(value)
+    return register

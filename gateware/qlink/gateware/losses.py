@@ -13,7 +13,7 @@ from .parameters import TICK_BITS
 __all__ = ["LossMeter"]
 
 COUNT_BITS = 48
-CLOSED = 32  # brackets that may wait
+CLOSED = 15  # brackets that may wait: with the one at the end as many as a LUT holds
 
 
 class LossMeter(wiring.Component):
@@ -31,7 +31,7 @@ class LossMeter(wiring.Component):
     visit : In(1), let sources take turns though none is open
     closing : Out(number of sources), whose turn it is and may close, open or not; at most one
     closed : Out(1), a bracket closes; high for one clock, the one after its `closing`
-    brackets : Out(stream of a loss), four clocks after `closed` at the soonest
+    brackets : Out(stream of a loss), five clocks after `closed` at the soonest
     pending : Out(1), a closed bracket has not been taken yet; from `closed` on
     idle : Out(1), nothing is open or waiting
     """
@@ -60,33 +60,34 @@ class LossMeter(wiring.Component):
         bracket = self.brackets.payload
         m.submodules.queue = queue = SyncFIFOBuffered(width=bracket.shape().size, depth=CLOSED + 1)
         events = self._settle(m)
-        meters = [self._meter(m, event) for event in events]
+        meters, opens, closings = zip(*(self._meter(m, event) for event in events), strict=True)
         losses = [
             Cat(meter.end, meter.begin, meter.count, Const(s, 16))
             for meter, s in zip(meters, self._sources, strict=True)
         ]
-        is_open = Cat(meter.open for meter in meters)
+        is_open = Cat(opens)
         turn = Signal(len(meters), init=1)
         settling = self.lost.any() | _any(event.lost for event in events)
         room = Signal()
         taken = Signal(bracket.shape())
-        taking = Signal()
+        coming, taking = Signal(), Signal()
 
         m.d.comb += [
             self.closing.eq(Mux(room, turn & self.may_close, 0)),
-            self.closed.eq(_any(event.closing & meter.open for event, meter in zip(events, meters, strict=True))),
+            self.closed.eq(_any(event.closing & is_open for event, is_open in zip(events, opens, strict=True))),
             queue.w_data.eq(taken),
             queue.w_en.eq(taking),
             self.brackets.valid.eq(queue.r_rdy),
             bracket.eq(queue.r_data),
             queue.r_en.eq(self.brackets.ready),
-            self.pending.eq(self.closed | taking | (queue.level != 0)),
+            self.pending.eq(self.closed | coming | taking | (queue.level != 0)),
             self.idle.eq(~is_open.any() & ~self.pending & turn[0] & ~self.visit & ~settling),
         ]
         m.d.sync += [
-            room.eq(queue.w_level < CLOSED - 4),
-            taking.eq(self.closed),
-            taken.eq(_any(Mux(event.closing, loss, 0) for event, loss in zip(events, losses, strict=True))),
+            room.eq(queue.w_level < CLOSED - 5),
+            coming.eq(self.closed),
+            taking.eq(coming),
+            taken.eq(_any(Mux(closing, loss, 0) for closing, loss in zip(closings, losses, strict=True))),
         ]
         with m.If(
             settling | is_open.any() | self.visit | ~turn[0]
@@ -107,17 +108,28 @@ class LossMeter(wiring.Component):
         return events
 
     def _meter(self, m, event):
-        shape = data.StructLayout({"open": 1, "begin": TICK_BITS, "end": TICK_BITS, "count": COUNT_BITS})
-        meter = Signal(shape)
-        with m.If(event.closing):
-            m.d.sync += [meter.open.eq(event.lost), meter.count.eq(event.lost)]
-        with m.Elif(event.lost):
-            m.d.sync += [meter.open.eq(1), meter.count.eq(meter.count + 1)]
-        with m.If(event.lost):
-            m.d.sync += meter.end.eq(event.tick)
-        with m.If(event.closing | ~meter.open):
-            m.d.sync += meter.begin.eq(event.tick)
-        return meter
+        """Return the bracket, whether it is open, and a clock later whether it is closing: then it still stands.
+
+        What moves the bracket's many bits is known a clock ahead, in registers.
+        """
+        shape = data.StructLayout({"begin": TICK_BITS, "end": TICK_BITS, "count": COUNT_BITS})
+        meter, tick = Signal(shape), Signal(TICK_BITS)
+        is_open, begins, lost, closing, counts = Signal(), Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [
+            is_open.eq(event.lost | is_open & ~event.closing),
+            begins.eq(event.closing | ~is_open),
+            lost.eq(event.lost),
+            closing.eq(event.closing),
+            counts.eq(event.closing | event.lost),
+            tick.eq(event.tick),
+        ]
+        with m.If(begins):
+            m.d.sync += meter.begin.eq(tick)
+        with m.If(lost):
+            m.d.sync += meter.end.eq(tick)
+        with m.If(counts):
+            m.d.sync += meter.count.eq(Mux(closing, lost, meter.count + 1))
+        return meter, is_open, closing
 
 
 def _any(values):

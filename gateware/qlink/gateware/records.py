@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.wire import KIND_BITS, OFFSET_BITS
@@ -9,6 +10,9 @@ from qlink.firmware_bridge.wire import KIND_BITS, OFFSET_BITS
 from .layouts import WORD_BITS, RecordWord, head_word, record_words, stamped
 
 __all__ = ["Merger", "Serialiser"]
+
+QUEUED = 16  # words that may wait behind the merger: as many as a LUT holds
+IN_FLIGHT = 4  # that still come when there is said to be no room
 
 
 class Serialiser(wiring.Component):
@@ -58,7 +62,8 @@ class Serialiser(wiring.Component):
 class Merger(wiring.Component):
     """Merge streams of records into one, record by record: a source of a lower number goes first.
 
-    A record takes one clock more than it has words. The output is registered.
+    A record takes one clock more than it has words. What is taken goes through a short queue, so that a stall of
+    `records` reaches the sources by one register.
 
     Members
     -------
@@ -75,25 +80,40 @@ class Merger(wiring.Component):
         m = Module()
         waiting = Cat(source.valid for source in self.sources)
         granted = Signal(len(self.sources))  # one of them, or none
-        chosen = Signal(RecordWord)
-        offered = Signal()
-        room = ~self.records.valid | self.records.ready
-
+        chosen, taken = Signal(RecordWord), Signal(RecordWord)
+        offered, taking, room = Signal(), Signal(), Signal()
         m.d.comb += [
             chosen.eq(_select(granted, [source.payload for source in self.sources])),
             offered.eq((granted & waiting).any()),
-            self.idle.eq(~waiting.any() & ~granted.any() & ~self.records.valid),
         ]
         for grant, source in zip(granted, self.sources, strict=True):
             m.d.comb += source.ready.eq(grant & room)
-
-        with m.If(room):
-            m.d.sync += [self.records.valid.eq(offered), self.records.payload.eq(chosen)]
         with m.If(~granted.any()):
             m.d.sync += granted.eq(waiting & (~waiting + 1))
         with m.Elif(offered & room & chosen.last):
             m.d.sync += granted.eq(0)
+        m.d.sync += [taken.eq(chosen), taking.eq(offered & room)]
+
+        level = self._queue(m, taken, taking)
+        m.d.sync += room.eq(level < QUEUED - IN_FLIGHT)
+        m.d.comb += self.idle.eq(~waiting.any() & ~granted.any() & ~taking & (level == 0) & ~self.records.valid)
         return m
+
+    def _queue(self, m, word, writing):
+        """Queue `word`; return how many there are."""
+        m.submodules.memory = memory = Memory(shape=RecordWord, depth=QUEUED, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        level = Signal(range(QUEUED + 1))
+        reading = (~self.records.valid | self.records.ready) & (level != 0)
+        m.d.comb += [write.en.eq(writing), write.data.eq(word)]
+        m.d.sync += [
+            write.addr.eq(write.addr + writing),
+            read.addr.eq(read.addr + reading),
+            level.eq(level + writing - reading),
+        ]
+        with m.If(~self.records.valid | self.records.ready):
+            m.d.sync += [self.records.valid.eq(level != 0), self.records.payload.eq(read.data)]
+        return level
 
 
 def _select(one_hot, values):

@@ -89,9 +89,7 @@ class Reporting(wiring.Component):
         ranked = [*(serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.COUNTER)), behind.o]
         for source, records in zip(merger.sources, ranked, strict=True):
             connect(m, records, source)
-        m.submodules.door = door = Spill(RecordWord)  # the framer's stalls end here: they would reach every queue
-        connect(m, merger.records, door.i)
-        connect(m, door.o, framer.records)
+        connect(m, merger.records, framer.records)
         connect(m, framer.bytes, flipped(self.upstream))
 
         clock, counts = self._take_in(m, recorder, losses, registers)
