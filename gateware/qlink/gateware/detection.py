@@ -19,7 +19,7 @@ from .sampler import Sampler
 from .timebase import Timebase
 
 # Clocks behind the pins. What belongs together is in step at each of them.
-SAMPLED, FOLLOWED, GATED, SHOWN, TAPPED = 1, 2, 4, 5, 6
+SAMPLED, FOLLOWED, GATED, TAPPED = 1, 2, 4, 5
 DECIDED = TAPPED + DECISION
 
 SETTLE = DECIDED + 3  # clocks in which all under way comes out, but for what waits for a verdict or for the link
@@ -84,7 +84,7 @@ class Detection(wiring.Component):
 
         samplers, reference = self._sample(m, clear)
         tracker = self._follow_attempts(m, reference, clear)
-        gates = self._gate(m, samplers, reference, tracker)
+        gates = self._gate(m, samplers, reference, tracker, clear)
         line, patterns = self._match(m, gates, tracker, clear)
         queue, writer = self._record(m, patterns, tracker)
         self._announce(m, patterns)
@@ -137,7 +137,7 @@ class Detection(wiring.Component):
         ]
         return tracker
 
-    def _gate(self, m, samplers, reference, tracker):
+    def _gate(self, m, samplers, reference, tracker, clear):
         gates = []
         for channel, sampler in enumerate(samplers):
             m.submodules[f"gate{channel}"] = gate = Gate(self.parameters)
@@ -150,7 +150,8 @@ class Detection(wiring.Component):
                 gate.inside.eq(tracker.inside),
                 gate.sub.eq(tracker.sub),
                 gate.count.eq(tracker.count),
-                self.counts.gated[channel].eq(delayed(m, gate.gated.valid, DECIDED - GATED)),
+                gate.clear.eq(clear),
+                self.counts.gated[channel].eq(delayed(m, gate.counts, DECIDED - GATED)),
             ]
             gates.append(gate)
         return gates
@@ -158,14 +159,9 @@ class Detection(wiring.Component):
     def _match(self, m, gates, tracker, clear):
         slot, now = Signal(Slot(self.parameters)), Signal(Now(self.parameters))
         for channel, gate in enumerate(gates):
-            valid, sub = gate.gated.valid & ~clear, gate.gated.sub
-            m.d.sync += [
-                slot.clicks[channel].valid.eq(valid),
-                slot.clicks[channel].sub.eq(sub),
-                now.clicks[channel].eq(Cat(valid & (sub == s) for s in range(self.parameters.samples))),
-            ]
+            m.d.comb += [slot.clicks[channel].eq(gate.gated), now.clicks[channel].eq(gate.ticks)]
         for name in "start", "number", "flagged":
-            m.d.comb += slot[name].eq(delayed(m, getattr(tracker, name), SHOWN - FOLLOWED))
+            m.d.comb += slot[name].eq(delayed(m, getattr(tracker, name), GATED - FOLLOWED))
         m.d.comb += [now.start.eq(slot.start), now.number.eq(slot.number)]
 
         m.submodules.line = line = DelayLine(self.parameters)

@@ -73,7 +73,10 @@ class Gate(wiring.Component):
     start, stop : In(32), ticks after the reference
     always : In(1), free-running mode: every click passes
     begin, inside, sub, count : In, of the clock before that of `click`, see `AttemptTracker`
-    gated : Out(ClickSlot), three clocks after `click`
+    clear : In(1), show no click
+    counts : Out(1), three clocks after `click`: it passes
+    gated : Out(ClickSlot), then too, unless `clear`
+    ticks : Out(samples), the same, one bit a subtick
     """
 
     def __init__(self, parameters):
@@ -88,7 +91,10 @@ class Gate(wiring.Component):
                 "inside": In(1),
                 "sub": In(parameters.sub_bits),
                 "count": In(32),
+                "clear": In(1),
+                "counts": Out(1),
                 "gated": Out(ClickSlot(parameters)),
+                "ticks": Out(parameters.samples),
             }
         )
 
@@ -106,10 +112,17 @@ class Gate(wiring.Component):
             ]
 
         click, inside = delayed(m, self.click, 2), delayed(m, self.inside, 1)
-        counts = inside & (opens.passed & ~closes.passed).bit_select(click.sub, 1)
+        passed = inside.replicate(len(self.ticks)) & opens.passed & ~closes.passed | self.always.replicate(
+            len(self.ticks)
+        )
+        counts = click.valid & passed.bit_select(click.sub, 1)
         m.d.sync += [
-            self.gated.valid.eq(click.valid & (self.always | counts)),
+            self.counts.eq(counts),
+            self.gated.valid.eq(counts & ~self.clear),
             self.gated.sub.eq(click.sub),
+            self.ticks.eq(Cat(passed[s] & click.valid & (click.sub == s) for s in range(len(self.ticks)))),
         ]
+        with m.If(self.clear):
+            m.d.sync += self.ticks.eq(0)
 
         return m

@@ -53,7 +53,7 @@ class Parameters:
 
         A pattern with forbidden channels takes its window, rounded up to clocks, and five clocks more.
         """
-        return 10
+        return 9
 
     @property
     def sub_bits(self) -> int:
