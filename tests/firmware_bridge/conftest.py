@@ -36,6 +36,7 @@ IDENTITY = Identity(
     clock_hz=200_000_000,
     herald_latency=7,
     build=0x1234_5678,
+    delay_ticks=4095,
 )
 
 
@@ -53,7 +54,7 @@ class Peer:
         self.set("contract_version", identity.contract_version)
         self.set("board", int.from_bytes(identity.board.encode(), "little"))
         self.set("geometry", geometry)
-        for name in ("tick_fs", "clock_hz", "herald_latency", "build"):
+        for name in ("tick_fs", "clock_hz", "herald_latency", "build", "delay_ticks"):
             self.set(name, getattr(identity, name))
         self.counters = dict.fromkeys((int(index) for index in indices_of(identity)), 0)
         self.tick = self.sequence = self.snapshot = 0
@@ -143,7 +144,7 @@ class Peer:
             return Status.OK, self.registers[request.address]
         if register.access is Access.READ:
             return Status.READ_ONLY, request.value
-        if request.value & ~register.bits(self.identity.channels):
+        if request.value & ~register.bits(self.identity.channels, self.identity.delay_ticks):
             return Status.DOES_NOT_FIT, request.value
         if register.access is Access.WRITE:
             self.registers[request.address] = request.value

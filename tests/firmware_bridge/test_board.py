@@ -203,6 +203,11 @@ def _pattern(**values: Any) -> Configuration:
         (replace(GATED, gates=GATED.gates | {4: Gate(-1, 5)}), "gate of channel 4: start -1 "),
         (replace(GATED, gates=GATED.gates | {8: Gate(0, 5)}), "gates: channel 8 does not exist"),
         (replace(GATED, gates={0: Gate(0, 5)}), "pattern 0: channel 4 has no gate"),
+        (Configuration(delays={8: 1}), "delays: channel 8 does not exist"),
+        (Configuration(delays={1: 4096}), "delay of channel 1 = 4096 does not fit: .* by 4095 ticks at most"),
+        (Configuration(delays={1: 4000, 2: -96}), "delay of channel 1 = 4000 does not fit: the least delay is -96"),
+        (Configuration(delays={1: -4096}), "a delay of -4096 does not fit"),
+        (Configuration(reference_delay=4096), "reference_delay = 4096 does not fit"),
         (
             replace(GATED, patterns=(replace(PATTERNS[1], window=41),)),
             "pattern 0, window = 41 is longer than the attempt of 40 ticks",

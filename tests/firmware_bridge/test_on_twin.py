@@ -62,7 +62,7 @@ def test_every_register_of_the_map_keeps_what_fits_it() -> None:
                 continue
             counts = {Repeat.ONCE: 1, Repeat.CHANNEL: board.identity.channels, Repeat.PATTERN: board.identity.patterns}
             index = counts[register.repeat] - 1
-            bits = register.bits(board.identity.channels)
+            bits = register.bits(board.identity.channels, board.identity.delay_ticks)
             for value in (bits, bits & 0x5555_5555):
                 board.write(register.name, value, index)
                 assert board.read(register.name, index) == value, register.name

@@ -46,6 +46,8 @@ def register_values(configuration, parameters):
     """`Settings`, as a dict, of a configuration."""
     patterns = [*configuration.patterns, *[Pattern(frozenset(), 0)] * parameters.patterns][: parameters.patterns]
     gates = [configuration.gates.get(channel) for channel in range(parameters.channels)]
+    delays = [configuration.delays.get(channel, 0) for channel in range(parameters.channels)]
+    delays.append(configuration.reference_delay)
     return {
         "run": 1,
         "mode": configuration.mode,
@@ -57,6 +59,7 @@ def register_values(configuration, parameters):
         "forbidden": [sum(1 << channel for channel in pattern.forbidden) for pattern in patterns],
         "window": [pattern.window for pattern in patterns],
         "outcome": [pattern.outcome for pattern in patterns],
+        "delay": [configuration.common_delay + ticks for ticks in delays],
     }
 
 
@@ -225,23 +228,56 @@ def test_a_restart_forgets_held_clicks_and_attempts():
     assert heralds == [0, 0, 0, 1, 0, 0]
 
 
+@pytest.mark.parametrize("delays", [{}, {0: -3, 2: 40}], ids=["plain", "delayed"])
 @pytest.mark.parametrize("mode", Mode)
-def test_skipping_idle_clocks_changes_nothing(mode):
-    parameters = Parameters(channels=3, patterns=2, samples=4)
+def test_skipping_idle_clocks_changes_nothing(mode, delays):
+    parameters = Parameters(channels=3, patterns=2, samples=4, delay_depth=64)
     gates = {channel: Gate(4, 60) for channel in range(3)}
     patterns = pattern(0, 1, window=20), pattern(0, window=30, forbidden=[2])
-    settings = Configuration(patterns, mode, gates, attempt_clocks=20, reference_timeout=400)
+    settings = Configuration(patterns, mode, gates, attempt_clocks=20, reference_timeout=400, delays=delays)
     rng = Random(5)
-    ticks = sorted(rng.sample(range(50, 2000), 12))
+    ticks = sorted(rng.sample(range(150, 1900), 12))
     edges = [(4 * tick + rng.randrange(10), channel) for tick in ticks for channel in rng.sample(range(3), 2)]
     case = Case(settings, sorted(edges), [4 * tick - 3 for tick in ticks])
     plain = run(case, parameters, 2000)
     skipping = run(case, parameters, 2000, skip=True)
-    assert skipping.evaluated < plain.evaluated / 1.5
+    assert skipping.evaluated < plain.evaluated / 1.4
     assert (skipping.heralds, skipping.counts, skipping.clicks) == (plain.heralds, plain.counts, plain.clicks)
     assert plain.heralds
     heralds, counts = expected(case, parameters, 2000 + TAIL - 10)
     assert (plain.heralds, plain.counts) == (heralds, counts)
+
+
+@pytest.mark.parametrize("delay", [0, 1, 3, 4, 19, 20, 57])
+def test_the_latency_counts_from_the_delayed_edge(delay):
+    parameters = Parameters(channels=2, patterns=1, samples=4, delay_depth=16)
+    configuration = Configuration((pattern(0, 1, window=0),), delays={0: -delay})
+    ticks = range(400, 800, 41)
+    edges = sorted(edge for tick in ticks for edge in ((tick, 1), (tick + delay, 0)))
+    seen = run(Case(configuration, edges, []), parameters, 240)
+    assert [clock - parameters.herald_latency for clock, _ in seen.pins] == [(tick + delay) // 4 for tick in ticks]
+
+
+def test_no_click_is_taken_until_a_changed_delay_is_in_force():
+    parameters = Parameters(channels=1, patterns=1, samples=4, delay_depth=16)
+    dut, clicks = Detection(parameters), []
+    values = register_values(free_running(pattern(0)), parameters)
+    delays = [0, 63, 61, 7, 0]
+
+    async def drive(ctx):
+        for clock in range(500):
+            changed = clock % 100 == 0
+            ctx.set(dut.settings, {"restart": changed, **values, "delay": [delays[clock // 100], 0]})
+            ctx.set(dut.samples, 0b0100 if clock % 10 == 5 else 0)
+            if ctx.get(dut.counts.clicks):
+                clicks.append((clock, ctx.get(dut.clock) * 4 + ctx.get(dut.clicks[0].sub)))
+            await ctx.tick()
+
+    simulate(dut, drive)
+    for number, delay in enumerate(delays):
+        seen = [tick for clock, tick in clicks if number * 100 + 20 <= clock < number * 100 + 105]
+        assert len(seen) >= 4
+        assert {(tick - delay) % 40 for tick in seen} == {22}
 
 
 SMALL = [(samples, mode, seed) for samples in (1, 2, 4) for mode in Mode for seed in range(2)]
@@ -251,8 +287,8 @@ SMALL = [(samples, mode, seed) for samples in (1, 2, 4) for mode in Mode for see
 def test_agrees_with_the_model(samples, mode, seed):
     rng, clocks = Random(f"{samples} {mode} {seed}"), 300
     channels = rng.randint(2, 5)
-    parameters = Parameters(channels=channels, patterns=3, samples=samples, pattern_depth=512)
-    case = random_case(rng, Shape(channels, 3, samples, BEGIN, BEGIN + clocks), mode)
+    parameters = Parameters(channels=channels, patterns=3, samples=samples, pattern_depth=512, delay_depth=16)
+    case = random_case(rng, Shape(channels, 3, samples, BEGIN, BEGIN + clocks, 16 * samples - 1), mode)
     seen = run(case, parameters, BEGIN + clocks, rng=rng)
     heralds, counts = expected(case, parameters, BEGIN + clocks + TAIL - 10)
     assert not seen.lost

@@ -23,13 +23,13 @@ from qlink.firmware_bridge.wire import (
 )
 from qlink.gateware.parameters import Parameters
 from qlink.sim.cases import Shape, random_case
-from qlink.sim.coincidence import Herald, observe, sample
+from qlink.sim.coincidence import Herald, late, observe, sample
 from qlink.sim.sources import REFERENCE
 from qlink.sim.twin import open_twin
 
 CLOCKS = 20_000
 BEGIN = 400  # clocks of the case before its first edge: shorter than its timeout
-REST = 20_000  # clocks after the last edge, longer than any decision takes
+REST = 30_000  # clocks after the last edge, longer than any delay and decision take
 ANSWER = 200  # clocks in which a register request is answered
 CHANCES = HeraldFlag.HERALDS_LOST | HeraldFlag.REFERENCE_MISSED  # flags that depend on which heralds were lost
 
@@ -61,6 +61,7 @@ class Bench:
             clock_hz=parameters.clock_hz,
             herald_latency=parameters.herald_latency,
             build=0,
+            delay_ticks=(1 << parameters.delay_bits) - 1,
         )
         for setting in settings_of(configuration, identity):
             self.write(setting.name, setting.value, setting.index)
@@ -69,6 +70,7 @@ class Bench:
     def observe(self, case):
         """Run the case and return what came, and the clock of the board in which the case began."""
         self.configure(case.configuration)
+        self.run(self.parameters.delay_depth)  # until changed delays are in force
         zero = self.twin.now - BEGIN + 20
         edges = [*case.edges, *((tick, REFERENCE) for tick in case.references)]
         clicks = np.zeros(len(edges), CLICK)
@@ -106,7 +108,9 @@ CASES = [(board, mode, seed) for board in BOARDS for mode in Mode for seed in ra
 )
 def test_delivers_what_the_model_decides(board, mode, seed):
     rng = Random(f"{board.samples} {mode} {seed}")
-    case = random_case(rng, Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + CLOCKS), mode)
+    delay_ticks = (1 << board.delay_bits) - 1
+    shape = Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + CLOCKS, delay_ticks)
+    case = random_case(rng, shape, mode)
     model = observe(case.configuration, board.samples, case.edges, case.references, BEGIN + CLOCKS + REST)
     seen, zero = Bench(board).observe(case)
     counts = {int(counter["index"]): int(counter["value"]) for counter in seen.counters}
@@ -126,7 +130,8 @@ def test_delivers_what_the_model_decides(board, mode, seed):
 
     clicks = [(int(click["tick"]) - zero, int(click["channel"])) for click in seen.clicks]
     assert len(set(clicks)) == len(clicks)
-    assert set(clicks) <= set(sample(case.edges, board.samples, Counter()))
+    edges, _ = late(case.configuration, case.edges, case.references)
+    assert set(clicks) <= set(sample(edges, board.samples, Counter()))
     for channel in range(board.channels):
         delivered = sum(click[1] == channel for click in clicks)
         missing = counts[counter_index(CounterGroup.CLICKS_LOST, channel)]

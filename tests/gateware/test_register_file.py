@@ -49,6 +49,7 @@ def test_says_what_the_board_is():
         "clock_hz": 200_000_000,
         "herald_latency": PARAMETERS.herald_latency,
         "build": BUILD,
+        "delay_ticks": 8191,
     }
     values = answer([(READ, BY_NAME[name].address, 0) for name in identity])
     assert values == [(Status.OK, value) for value in identity.values()]
@@ -73,7 +74,7 @@ def test_every_address_that_the_map_does_not_name_does_not_exist():
 def test_every_bit_of_a_register_can_be_set_and_no_other():
     rng = random.Random(1)
     masks = {"scratch": 2**32 - 1, "control": 3, "stream_channels": 63, "pattern_channels": 63 | 63 << 16}
-    masks |= {"pattern_decision": 0x3FFFF, "gate_start": 2**32 - 1}
+    masks |= {"pattern_decision": 0x3FFFF, "gate_start": 2**32 - 1, "delay": 8191}
     commands, expected = [], []
     for name, mask in masks.items():
         address, value = BY_NAME[name].address, rng.getrandbits(32) & mask
@@ -100,6 +101,8 @@ def test_settings_follow_the_registers():
         (WRITE, 0x55, 99),
         (WRITE, 0x62, 0b110001 | 0b1000 << 16),
         (WRITE, 0x71, 500 | 2 << 16),
+        (WRITE, 0x84, 8191),
+        (WRITE, 0x90, 4097),
     ]
 
     def watch(ctx, dut):
@@ -109,6 +112,7 @@ def test_settings_follow_the_registers():
         assert (settings.gate_start[2], settings.gate_stop[5]) == (77, 99)
         assert (settings.required[2], settings.forbidden[2]) == (0b110001, 0b1000)
         assert (settings.window[1], settings.outcome[1]) == (500, 2)
+        assert (settings.delay[4], settings.delay[6]) == (8191, 4097)
         assert ctx.get(dut.stream_channels) == 0b101
         assert (ctx.get(dut.flush_clocks), ctx.get(dut.snapshot_clocks)) == (11, 22)
 

@@ -130,6 +130,20 @@ def nothing_counts_while_stopped(rig: Rig) -> None:
     assert np.array_equal(before.heralds, after.heralds)
 
 
+def inputs_are_delayed_by_single_ticks(rig: Rig) -> None:
+    board, samples = rig.board, rig.board.identity.samples
+    delays = {0: 10 * samples - 1, 1: -3 * samples}  # so channel 1 is left alone
+    board.configure(Configuration((Pattern(frozenset({0, 1}), 1),), delays=delays))
+    board.start()
+    rig.edges((0, 0), (13 * samples, 1))
+    rig.edges((0, 0), (12 * samples, 1), (100 * samples, 0))  # a clock too early
+    board.stop()
+    heralds = _rest(rig, "heralds")
+    assert [list(ages) for ages in heralds["ages"][:, :2]] == [[1, 0]]
+    with pytest.raises(ConfigurationError, match="delay"):
+        board.configure(Configuration(delays={0: board.identity.delay_ticks + 1}))
+
+
 SCENARIOS = (
     board_says_who_it_is,
     registers_keep_what_is_written,
@@ -139,6 +153,7 @@ SCENARIOS = (
     pins_fire_at_the_latency_that_the_board_states,
     only_gated_clicks_of_this_attempt_count,
     nothing_counts_while_stopped,
+    inputs_are_delayed_by_single_ticks,
 )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from qlink.sim.twin import Link, Twin, no_clicks, open_twin
 
 DATA = Path(os.environ.get("QLINK_DATA", Path(__file__).parents[2] / "../shared/data"))
 BOARD = Parameters()
-IDENTITY = Identity(1, "TWIN", BOARD.channels, BOARD.patterns, BOARD.samples, BOARD.tick_fs, BOARD.clock_hz, 0, 0)
+IDENTITY = Identity(
+    1, "TWIN", BOARD.channels, BOARD.patterns, BOARD.samples, BOARD.tick_fs, BOARD.clock_hz, 0, 0, 16383
+)
 PLAIN = Link()
 QUIET_CLOCKS = 4_000  # for requests to arrive in
 FLUSH_CLOCKS = 5_000
@@ -46,6 +49,7 @@ GATED = Configuration(
     reference_timeout=3_000,
     flush_clocks=FLUSH_CLOCKS,
 )
+DELAYED = replace(GATED, delays={0: -30, 1: 25, 2: 2000}, reference_delay=7)
 STOPPED = encode_request(Operation.WRITE, 1, BY_NAME["control"].address, 0)
 SNAPSHOT = encode_request(Operation.WRITE, 1, BY_NAME["command"].address, 1)
 
@@ -120,6 +124,8 @@ CASES = [
     (PAIRS, "none"),
     (GATED, "attempts"),
     (GATED, "sparse"),
+    (DELAYED, "attempts"),
+    (DELAYED, "sparse"),
     (HeraldedLink(attempt_hz=2_000_000).configuration(1250.0, 4), "link"),
 ]
 

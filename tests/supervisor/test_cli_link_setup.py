@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlink.firmware_bridge.configuration import Pattern
-from qlink.firmware_bridge.errors import TransportError
+from qlink.firmware_bridge.errors import ConfigurationError, TransportError
 from qlink.sim.photonics import HeraldedLink, Scheme
 from qlink.sim.twin_build import silent
+from qlink.supervisor.cli.delays import Delays
 from qlink.supervisor.cli.link_setup import SIMULATED, born, rate_hz, set_up
 from qlink.supervisor.link_clock import TimeSource
 from qlink.supervisor.model import LinkModel
@@ -66,6 +67,16 @@ def test_a_simulated_link_runs_in_real_time_and_promises_what_its_physics_does()
     assert link.configuration.snapshot_clocks == 20_000_000
     assert link.model.rate_hz == pytest.approx(108, rel=0.01)
     assert link.contract.rate_hz < link.model.rate_hz
+
+
+def test_delays_are_set_with_the_patterns() -> None:
+    delays = Delays({4: -37}, reference=5)
+    for url in ("ftdi://", SIMULATED):
+        configuration = set_up(url, (Pattern(frozenset({0, 4}), 4),), MODEL, silent, delays).configuration
+        assert configuration is not None
+        assert (configuration.delays, configuration.reference_delay) == ({4: -37}, 5)
+    with pytest.raises(ConfigurationError, match="name its patterns"):
+        set_up("ftdi://", (), MODEL, silent, delays)
 
 
 def test_rate_is_attempts_times_success() -> None:

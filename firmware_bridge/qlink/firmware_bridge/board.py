@@ -21,6 +21,13 @@ REFUSALS: Mapping[int, str] = {
     Status.NO_SUCH_OPERATION: "it does not know the operation",
     Status.DOES_NOT_FIT: "the value has bits that the register has not",
 }
+IDENTITY = (
+    "tick_fs",
+    "clock_hz",
+    "herald_latency",
+    "build",
+    "delay_ticks",
+)  # registers that `Identity` has as they are
 PATIENCE = Patience()
 REST_S = 0.1  # a board that has stopped, and sends nothing for so long, has sent all
 
@@ -73,7 +80,7 @@ class Board:
         register = self._register(name, index)
         if register.access is Access.READ:
             raise ConfigurationError(f"{name} is read-only")
-        if value < 0 or value & ~register.bits(self.identity.channels):
+        if value < 0 or value & ~register.bits(self.identity.channels, self.identity.delay_ticks):
             raise ConfigurationError(f"{name} = {value:#x} does not fit: the register has no such bits")
         address = register.address + index
         if self._remembered is None:
@@ -180,7 +187,7 @@ class Board:
             raise ContractMismatch(f"the board speaks wire contract {version}, this host {CONTRACT_VERSION}: {older}")
         geometry = BY_NAME["geometry"].unpack(self.read("geometry"))
         name = self.read("board").to_bytes(4, "little").rstrip(b"\0 ").decode("ascii", "replace")
-        rest = {name: self.read(name) for name in ("tick_fs", "clock_hz", "herald_latency", "build")}
+        rest = {name: self.read(name) for name in IDENTITY}
         self.identity = Identity(contract_version=version, board=name, **geometry, **rest)
         self._assembler = SnapshotAssembler(self.identity)
 

@@ -31,6 +31,7 @@ class Identity:
     clock_hz: int
     herald_latency: int  # system clocks
     build: int
+    delay_ticks: int = 0  # longest delay of an input
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,10 @@ class Configuration:
     flush_clocks: int = 200_000
     snapshot_clocks: int = 0
     stream_channels: frozenset[int] | None = None  # None: all
+    delays: dict[int, int] = field(default_factory=dict)  # by channel, in ticks; may be negative
+    reference_delay: int = 0
+
+    @property
+    def common_delay(self) -> int:
+        """Ticks by which all inputs are late besides their own delay: as many as the most negative delay asks for."""
+        return -min(0, self.reference_delay, *self.delays.values())

@@ -10,6 +10,7 @@ from enum import Enum, IntEnum, unique
 from .wire import MAX_CHANNELS, MAX_PATTERNS
 
 MAGIC = int.from_bytes(b"QLNK", "little")
+DELAY_MAX = 2**16 - 1  # ticks: what a register of a delay can hold at most
 VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: boards keep so many
 
 
@@ -32,6 +33,7 @@ class Width(Enum):
     """Field widths that depend on the board."""
 
     CHANNELS = "channels"  # one bit a channel
+    DELAY = "delay"  # of ticks by which the board can delay an input
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +60,26 @@ class Register:
         most = {Repeat.ONCE: 1, Repeat.CHANNEL: MAX_CHANNELS, Repeat.PATTERN: MAX_PATTERNS}
         return range(self.address, self.address + most[self.repeat])
 
-    def bits(self, channels: int) -> int:
-        """The bits that can be set on a board of so many channels; a written value with others does not fit."""
-        widths = ((field.low, channels if field.width is Width.CHANNELS else field.width) for field in self.fields)
-        return sum(((1 << int(width)) - 1) << low for low, width in widths)
+    def bits(self, channels: int, delay_ticks: int = DELAY_MAX) -> int:
+        """The bits that can be set on a board of so many channels; a written value with others does not fit.
+
+        `delay_ticks` is the longest delay of an input.
+        """
+        widths = (_width(field, channels, delay_ticks) for field in self.fields)
+        return sum(((1 << width) - 1) << field.low for field, width in zip(self.fields, widths, strict=True))
 
     def unpack(self, value: int, channels: int = MAX_CHANNELS) -> dict[str, int]:
         """The fields of a register's value."""
-        widths = {f.name: channels if f.width is Width.CHANNELS else f.width for f in self.fields}
-        return {f.name: value >> f.low & ((1 << int(widths[f.name])) - 1) for f in self.fields}
+        return {f.name: value >> f.low & ((1 << _width(f, channels, DELAY_MAX)) - 1) for f in self.fields}
 
     def pack(self, **values: int) -> int:
         """A register's value from its fields; those not named are 0. Their widths are not checked."""
         lows = {field.name: field.low for field in self.fields}
         return sum(value << lows[name] for name, value in values.items())
+
+
+def _width(field: RegisterField, channels: int, delay_ticks: int) -> int:
+    return int({Width.CHANNELS: channels, Width.DELAY: delay_ticks.bit_length()}.get(field.width, field.width))
 
 
 class Mode(IntEnum):
@@ -107,6 +115,7 @@ REGISTERS: tuple[Register, ...] = (
     _identity("herald_latency", 0x06, "system clocks from the completing click's clock to the pin"),
     _identity("build", 0x07, "hash of the gateware's source"),
     _whole("scratch", 0x08, "keeps what is written, does nothing: to try the link"),
+    _identity("delay_ticks", 0x09, "longest delay of an input in ticks; 0: inputs have no delays"),
     Register(
         "control",
         0x10,
@@ -162,6 +171,14 @@ REGISTERS: tuple[Register, ...] = (
         "coincidence window in ticks, and the outcome (Bell state, see configuration.Outcome) that it heralds",
         repeat=Repeat.PATTERN,
     ),
+    Register(
+        "delay",
+        0x80,
+        (RegisterField("ticks", 0, Width.DELAY),),
+        "by how much the input is delayed before its edges are looked for",
+        repeat=Repeat.CHANNEL,
+    ),
+    Register("reference_delay", 0x90, (RegisterField("ticks", 0, Width.DELAY),), "the same for the reference"),
 )
 
 BY_NAME = {register.name: register for register in REGISTERS}

@@ -30,6 +30,7 @@ def check(configuration: Configuration, identity: Identity) -> None:
     _check_range("flush_clocks", configuration.flush_clocks, 1, REGISTER_MAX)
     for name in ("snapshot_clocks", "attempt_clocks", "reference_timeout"):
         _check_range(name, getattr(configuration, name), 0, REGISTER_MAX)
+    _check_delays(configuration, identity)
     _check_channels("gates", configuration.gates, identity)
     if configuration.mode is Mode.GATED:
         _check_gated(configuration, identity)
@@ -43,6 +44,9 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
     What the configuration does not name is cleared: patterns, gates, everything of an earlier one.
     """
     yield Setting("control", 0, BY_NAME["control"].pack(run=0, mode=configuration.mode))
+    for channel in range(identity.channels):
+        yield Setting("delay", channel, configuration.common_delay + configuration.delays.get(channel, 0))
+    yield Setting("reference_delay", 0, configuration.common_delay + configuration.reference_delay)
     for name in ("flush_clocks", "snapshot_clocks", "attempt_clocks", "reference_timeout"):
         yield Setting(name, 0, getattr(configuration, name))
     streamed = configuration.stream_channels
@@ -73,6 +77,22 @@ def _check_channels(name: str, channels: Iterable[int], identity: Identity) -> N
         if not 0 <= channel < identity.channels:
             raise ConfigurationError(
                 f"{name}: channel {channel} does not exist, the board has 0 to {identity.channels - 1}"
+            )
+
+
+def _check_delays(configuration: Configuration, identity: Identity) -> None:
+    _check_channels("delays", configuration.delays, identity)
+    if configuration.common_delay > identity.delay_ticks:
+        raise ConfigurationError(
+            f"a delay of {-configuration.common_delay} does not fit: the inputs without one would have to be delayed "
+            f"by as much, and the board delays an input by {identity.delay_ticks} ticks at most"
+        )
+    inputs = {f"delay of channel {channel}": ticks for channel, ticks in sorted(configuration.delays.items())}
+    for name, ticks in {**inputs, "reference_delay": configuration.reference_delay}.items():
+        if ticks + configuration.common_delay > identity.delay_ticks:
+            raise ConfigurationError(
+                f"{name} = {ticks} does not fit: the least delay is {-configuration.common_delay}, "
+                f"and the board delays an input by {identity.delay_ticks} ticks at most"
             )
 
 

@@ -1,6 +1,6 @@
 """The front end: from sampled pins to heralds."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,7 @@ from .capture import STAMP_BITS
 from .delay import DelayLine
 from .gate import Gate
 from .herald import HeraldWriter
+from .input_delay import InputDelays
 from .interface import ClickSlot, Counts, Herald, Now, Settings, Slot
 from .order import DecisionQueue
 from .pattern import DECISION, Pattern
@@ -82,7 +83,8 @@ class Detection(wiring.Component):
         m.submodules.timebase = timebase = Timebase(self.parameters, DECIDED)
         m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
 
-        samplers, reference = self._sample(m, clear)
+        pins, valid, delaying = self._delay(m)
+        samplers, reference = self._sample(m, pins, valid, clear)
         tracker = self._follow_attempts(m, reference, clear)
         gates = self._gate(m, samplers, reference, tracker, clear)
         line, patterns = self._match(m, gates, tracker, clear)
@@ -93,27 +95,37 @@ class Detection(wiring.Component):
         self._rest(
             m,
             Cat(*(sampler.edge for sampler in samplers), reference.edge).any(),
-            clear | settings.restart | ~tracker.idle | tracker.missed | ~line.idle,
+            clear | settings.restart | delaying | ~tracker.idle | tracker.missed | ~line.idle,
             Cat(pattern.active for pattern in patterns).any(),
             queue.idle & writer.idle,
         )
         return m
 
-    def _sample(self, m, clear):
-        samples = self.parameters.samples
+    def _delay(self, m):
+        """Return each pin's samples after its delay, whether they are as they should be, and whether more may come."""
+        channels, samples = self.parameters.channels, self.parameters.samples
+        pins = Signal(data.ArrayLayout(samples, channels + 1))
+        m.d.comb += pins.eq(Cat(self.samples, self.reference))
+        if not self.parameters.delay_depth:
+            return pins, Const(1), Const(0)
+        m.submodules.delays = delays = InputDelays(self.parameters, channels + 1)
+        m.d.comb += [delays.i.eq(pins), delays.ticks.eq(self.settings.delay)]
+        return delays.o, delays.valid, delays.busy
+
+    def _sample(self, m, pins, valid, clear):
         samplers = [Sampler(self.parameters) for _ in range(self.parameters.channels)]
         reference = Sampler(self.parameters)
         m.submodules.reference = reference
         run, gated = Signal(), Signal()
         m.d.sync += [
-            run.eq(self.settings.run),
-            gated.eq(self.settings.run & (self.settings.mode == Mode.GATED) & ~clear),
+            run.eq(self.settings.run & valid),
+            gated.eq(self.settings.run & valid & (self.settings.mode == Mode.GATED) & ~clear),
         ]
-        m.d.comb += [reference.samples.eq(self.reference), reference.run.eq(gated)]
+        m.d.comb += [reference.samples.eq(pins[self.parameters.channels]), reference.run.eq(gated)]
         for channel, sampler in enumerate(samplers):
             m.submodules[f"sampler{channel}"] = sampler
             m.d.comb += [
-                sampler.samples.eq(self.samples[channel * samples :][:samples]),
+                sampler.samples.eq(pins[channel]),
                 sampler.run.eq(run),
                 self.clicks[channel].eq(delayed(m, sampler.click, DECIDED - SAMPLED)),
                 self.counts.clicks[channel].eq(self.clicks[channel].valid),

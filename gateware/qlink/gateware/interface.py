@@ -84,5 +84,6 @@ class Settings(data.StructLayout):
                 "forbidden": data.ArrayLayout(channels, patterns),
                 "window": data.ArrayLayout(16, patterns),
                 "outcome": data.ArrayLayout(2, patterns),
+                "delay": data.ArrayLayout(parameters.delay_bits, channels + 1),  # the reference's last
             }
         )

@@ -16,7 +16,8 @@ class Parameters:
     `veto_depth` in clocks (the longest window of a pattern with forbidden channels), `pattern_depth` in heralds of one
     pattern that may wait for their record, `herald_depth` in records that may wait for the link, `click_depth` in
     clocks with clicks that may wait to be put in order, `record_depth` in words of click records that may wait for
-    the link, `frame_depth` in words of frames being filled and sent.
+    the link, `frame_depth` in words of frames being filled and sent, `delay_depth` in clocks by which an input can be
+    delayed (0: inputs have no delays).
     """
 
     channels: int = 8
@@ -31,6 +32,7 @@ class Parameters:
     click_depth: int = 512
     record_depth: int = 8192
     frame_depth: int = 1024
+    delay_depth: int = 4096
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
@@ -44,6 +46,8 @@ class Parameters:
             depth = getattr(self, name)
             if depth < 8 or depth & (depth - 1):
                 raise ValueError(f"{name} must be a power of two from 8 up, not {depth}")
+        if self.delay_depth and (self.delay_depth < 8 or self.delay_depth & (self.delay_depth - 1)):
+            raise ValueError(f"delay_depth must be 0 or a power of two from 8 up, not {self.delay_depth}")
         if not self.tick_fs:
             object.__setattr__(self, "tick_fs", round(10**15 / (self.clock_hz * self.samples)))
 
@@ -54,6 +58,11 @@ class Parameters:
         A pattern with forbidden channels takes its window, rounded up to clocks, and five clocks more.
         """
         return 9
+
+    @property
+    def delay_bits(self) -> int:
+        """Bits of an input's delay in ticks."""
+        return (self.delay_depth * self.samples).bit_length() - 1 if self.delay_depth else 0
 
     @property
     def sub_bits(self) -> int:

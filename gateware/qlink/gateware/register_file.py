@@ -29,6 +29,8 @@ RESTARTING = (
     "gate_stop",
     "pattern_channels",
     "pattern_decision",
+    "delay",
+    "reference_delay",
 )
 """Registers that the front end works by."""
 
@@ -44,6 +46,7 @@ def identity(parameters, build):
         "clock_hz": parameters.clock_hz,
         "herald_latency": parameters.herald_latency,
         "build": build,
+        "delay_ticks": (1 << parameters.delay_bits) - 1,
     }
 
 
@@ -109,7 +112,7 @@ class RegisterFile(wiring.Component):
             yield _Cell(register, address, self._mask(register), value, Signal(name=f"{name}_written"))
 
     def _mask(self, register):
-        widths = {Width.CHANNELS: self._parameters.channels}
+        widths = {Width.CHANNELS: self._parameters.channels, Width.DELAY: self._parameters.delay_bits}
         return sum((1 << widths.get(f.width, f.width)) - 1 << f.low for f in register.fields)
 
     def _answer(self, m, cells):
@@ -210,7 +213,9 @@ class RegisterFile(wiring.Component):
             m.d.comb += [
                 settings.gate_start[c].eq(by_name["gate_start"][c].value),
                 settings.gate_stop[c].eq(by_name["gate_stop"][c].value),
+                settings.delay[c].eq(by_name["delay"][c].value),
             ]
+        m.d.comb += settings.delay[self._parameters.channels].eq(by_name["reference_delay"][0].value)
         for p in range(self._parameters.patterns):
             channels, decision = by_name["pattern_channels"][p].value, by_name["pattern_decision"][p].value
             m.d.comb += [

@@ -19,6 +19,7 @@ class Shape:
     samples: int
     begin: int
     end: int
+    delay_ticks: int = 0  # the longest delay of an input
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,16 @@ class Case:
 def random_case(rng: Random, shape: Shape, mode: Mode) -> Case:
     """A case with patterns, rates, windows and gates of all sizes. The first reference comes at `begin`."""
     attempt_clocks = rng.choice([3, 10, 50, 200])
+    delays = random_delays(rng, shape)
     longest = min(attempt_clocks * shape.samples, 60_000) if mode is Mode.GATED else rng.choice([3, 12, 100, 3000])
     configuration = Configuration(
         patterns=tuple(random_pattern(rng, shape, longest) for _ in range(shape.patterns)),
         mode=mode,
         gates={c: random_gate(rng, attempt_clocks * shape.samples) for c in range(shape.channels)},
         attempt_clocks=attempt_clocks,
-        reference_timeout=shape.begin + attempt_clocks * rng.randint(1, 4),
+        reference_timeout=shape.begin + shape.delay_ticks + attempt_clocks * rng.randint(1, 4),
+        delays=dict(enumerate(delays[1:])),
+        reference_delay=delays[0],
     )
     densities = [rng.choice([0.003, 0.03, 0.1, 0.45]) for _ in range(shape.channels)]
     edges = [
@@ -51,6 +55,13 @@ def random_case(rng: Random, shape: Shape, mode: Mode) -> Case:
     first = shape.begin * shape.samples  # at once, so that it does not matter when the board began to wait
     references = rising_edges(rng, shape, min(0.45, rng.choice([0.3, 1, 3]) / period))
     return Case(configuration, sorted(edges), [first, *(tick for tick in references if tick > first + 1)])
+
+
+def random_delays(rng: Random, shape: Shape) -> list[int]:
+    """Signed delays of the reference and each channel, that differ by `delay_ticks` at most."""
+    most = min(rng.choice([0, 3, 40, shape.delay_ticks]), shape.delay_ticks)
+    least = rng.randint(-most, 0)
+    return [rng.randint(least, least + most) if most else 0 for _ in range(shape.channels + 1)]
 
 
 def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:

@@ -68,6 +68,7 @@ def observe(
 ) -> Observation:
     """Decide a recording of rising `edges` (sorted) and `references` (sorted ticks) that ends at clock `end`."""
     counts: Counter[int] = Counter()
+    edges, references = late(configuration, edges, references)
     clicks = sample(edges, samples, counts)
     tries, missed = [Attempt(0, 0, ALL_TIME)], []
     if configuration.mode is Mode.GATED:
@@ -82,6 +83,15 @@ def observe(
     completed = [completion for completion in completed if completion.decided < end]
     heralds = list(announce(configuration, samples, completed, missed, counts))
     return Observation(heralds, counts)
+
+
+def late(
+    configuration: Configuration, edges: Sequence[Edge], references: Sequence[int]
+) -> tuple[list[Edge], list[int]]:
+    """Delay each input. From here on, a tick is one of a delayed edge."""
+    common = configuration.common_delay
+    delayed = ((tick + common + configuration.delays.get(channel, 0), channel) for tick, channel in edges)
+    return sorted(delayed), [tick + common + configuration.reference_delay for tick in references]
 
 
 def sample(edges: Sequence[Edge], samples: int, counts: Counter[int]) -> list[Edge]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from qlink.firmware_bridge.board import Board, open_board
 from qlink.firmware_bridge.configuration import Configuration, Pattern
+from qlink.firmware_bridge.errors import ConfigurationError
 from qlink.sim.midpoint import Arms
 from qlink.sim.nodes import Nodes
 from qlink.sim.photonics import HeraldedLink, Scheme
@@ -19,6 +20,8 @@ from qlink.supervisor.engine import NodeController
 from qlink.supervisor.link_clock import TimeSource
 from qlink.supervisor.model import LinkModel
 from qlink.supervisor.slo import Contract
+
+from .delays import NO_DELAYS, Delays
 
 SIMULATED = (  # two nodes with good cavities: 108 heralds a second, by closed form
     "twin://heralded?scheme=double&attempt_hz=600&efficiency_a=0.6&efficiency_b=0.6&visibility=0.92"
@@ -41,7 +44,9 @@ class LinkSetup:
     nodes: NodeController | None  # None: nobody purifies
 
 
-def set_up(url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: Progress) -> LinkSetup:
+def set_up(
+    url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: Progress, delays: Delays = NO_DELAYS
+) -> LinkSetup:
     """Return how to run the link at `url`. A simulated one is set to its own physics, unless patterns are given.
 
     `model` is taken for what the URL does not tell: memories, and for all but a heralded simulation states and rate.
@@ -51,9 +56,13 @@ def set_up(url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: 
     parts = urlsplit(url)
     if parts.scheme != "twin":
         source = TimeSource.ARRIVAL if parts.scheme == "replay" else TimeSource.BOARD
-        configuration = Configuration(patterns=patterns, snapshot_clocks=20_000_000) if patterns else None
+        if delays != NO_DELAYS and not patterns:
+            raise ConfigurationError("delays are part of a board's configuration: name its patterns, too")
+        configuration = _delayed(Configuration(patterns=patterns, snapshot_clocks=20_000_000), delays)
         contract = Contract(rate_hz=CONTRACTED * model.rate_hz)
-        return LinkSetup(url, lambda: open_board(url), configuration, model, contract, source, None)
+        return LinkSetup(
+            url, lambda: open_board(url), configuration if patterns else None, model, contract, source, None
+        )
     wanted = parse_url(parts)
     build(wanted.parameters, progress)
     if not wanted.options.pace:  # a simulated second is a second, or the applications' deadlines would mean nothing
@@ -64,7 +73,7 @@ def set_up(url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: 
     return LinkSetup(
         url=urlunsplit(parts),
         open_board=lambda: Board(open_url(parts)),
-        configuration=_configuration(wanted, patterns),
+        configuration=_delayed(_configuration(wanted, patterns), delays),
         model=model,
         contract=Contract(rate_hz=CONTRACTED * model.rate_hz),
         time_source=TimeSource.ARRIVAL,
@@ -72,13 +81,17 @@ def set_up(url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: 
     )
 
 
-def _configuration(wanted: TwinUrl, patterns: tuple[Pattern, ...]) -> Configuration | None:
+def _configuration(wanted: TwinUrl, patterns: tuple[Pattern, ...]) -> Configuration:
     """What the twin has to be set to, with snapshots of its counters often enough for a live view."""
     if isinstance(wanted.kind, HeraldedLink) and not patterns:
         base = wanted.kind.configuration(wanted.options.tick_ps, wanted.parameters.samples)
     else:
         base = Configuration(patterns=patterns)
     return replace(base, snapshot_clocks=wanted.parameters.clock_hz // SNAPSHOTS_PER_S)
+
+
+def _delayed(configuration: Configuration, delays: Delays) -> Configuration:
+    return replace(configuration, delays=delays.channels, reference_delay=delays.reference)
 
 
 def rate_hz(link: HeraldedLink) -> float:

@@ -13,6 +13,7 @@ from qlink.supervisor.addresses import Addresses
 from qlink.supervisor.service import Outside, Service
 from qlink.supervisor.settings import Endpoints, ServiceSettings
 
+from .delays import delay_option
 from .link_setup import SIMULATED, LinkSetup, set_up
 from .output import home_option, json_option, write_json
 from .patterns import pattern_option, window_option
@@ -25,6 +26,7 @@ NODES_ANSWER_NS = 100_000_000  # simulated nodes share this machine's processor:
 @click.option("--board", "url", default=SIMULATED, help="URL of the board: ftdi://, twin://SOURCE, replay://FILE.")
 @pattern_option
 @window_option
+@delay_option
 @click.option("--fidelity", type=click.FloatRange(0.25, 1), default=0.92, help="Of a pair at its herald.")
 @click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), default=1000.0, help="Heralds per second promised."
@@ -49,7 +51,7 @@ def up(url: str, home: Path, as_json: bool, **options: Any) -> None:
     Example:
         qlinkctl up
         qlinkctl up --board "twin://heralded?attempt_hz=500&seed=7"
-        qlinkctl up --board ftdi:// --pattern 0,4 --pattern 1,5 --window 4
+        qlinkctl up --board ftdi:// --pattern 0,4 --pattern 1,5 --window 4 --delay 4=-37
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     fidelity, patterns = options["fidelity"], tuple(each.within(options["window"]) for each in options["patterns"])
@@ -59,7 +61,7 @@ def up(url: str, home: Path, as_json: bool, **options: Any) -> None:
         memory_slots=options["slots"],
         rate_hz=options["rate"],
     )
-    link = set_up(url, patterns, memories, logging.getLogger(__name__).info)
+    link = set_up(url, patterns, memories, logging.getLogger(__name__).info, options["delays"])
     port = None if options["no_metrics"] else options["metrics_port"]
     endpoints = Endpoints(options["publications"], options["requests"], metrics_port=port)
     asyncio.run(_serve(link, service_settings(link, home, endpoints), as_json))
