@@ -79,7 +79,9 @@ class Register:
 
 
 def _width(field: RegisterField, channels: int, delay_ticks: int) -> int:
-    return int({Width.CHANNELS: channels, Width.DELAY: delay_ticks.bit_length()}.get(field.width, field.width))
+    if isinstance(field.width, Width):
+        return {Width.CHANNELS: channels, Width.DELAY: delay_ticks.bit_length()}[field.width]
+    return field.width
 
 
 class Mode(IntEnum):
