@@ -1,5 +1,6 @@
 # make demo    the whole chain on this machine, no board needed (ends by itself; DEMO="--forever" and other options)
 # make test    lint, types, layers, then the tests (TESTS="tests/sim -k replay" for some of them)
+# make formal  the proofs of docs/formal.md at full strength (CLAIMS="gate 'herald numbers'" for some of them)
 # make bench   the measurements, and their table in README.md
 # make clean   removes the virtual environment
 #
@@ -8,6 +9,7 @@
 PYTHON ?=
 DEMO   ?=
 TESTS  ?=
+CLAIMS ?=
 
 BIN     := .venv/bin
 AREAS   := firmware_bridge gateware sim supervisor
@@ -20,7 +22,7 @@ STALE   := $(shell PYTHON="$(PYTHON)" tools/bootstrap --usable || echo stale)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: demo test bench clean stale
+.PHONY: demo test formal bench clean stale
 
 demo: .venv/.installed
 	@$(BIN)/qlinkctl demo $(DEMO)
@@ -31,6 +33,9 @@ test: .venv/.installed-test
 	@$(BIN)/mypy $(AREAS) tests tools
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -n 2 $(TESTS)
+
+formal: .venv/.installed-test
+	@$(BIN)/python tools/formal.py $(CLAIMS)
 
 bench: .venv/.installed-test
 	@tools/bench --write

@@ -1,0 +1,1 @@
+"""Formal properties of the gateware, and what proves them."""

@@ -1,0 +1,82 @@
+"""What a proof is made of: a component, whatever may come, and what must hold."""
+
+from amaranth.asserts import AnyConst
+from amaranth.back import rtlil
+from amaranth.hdl import Assert, Assume, ClockDomain, Cover, Module, Signal, Value
+
+__all__ = ["Bench"]
+
+MUST = "must_"
+REACH = "reach_"
+
+
+class Bench:
+    """A module to put components and observers into, and statements about them.
+
+    Time starts with the registers at their initial values, as after power-up and after each reset.
+
+    Attributes
+    ----------
+    m : Module
+    names : set of those that the bench has given to signals
+    """
+
+    def __init__(self):
+        self.m = Module()
+        self._clock = ClockDomain("sync", reset_less=True)
+        self.m.domains += self._clock
+        self._inputs = []
+        self.names = set()
+
+    def signal(self, name, shape=1, init=None):
+        """Return a signal that counterexamples show."""
+        if name in self.names:
+            raise ValueError(f"there is a signal {name!r} already")
+        self.names.add(name)
+        return Signal(shape, name=name, init=init)
+
+    def free(self, name, shape=1):
+        """Return a signal that may do whatever it likes."""
+        self._inputs.append(signal := self.signal(name, shape))
+        return signal
+
+    def constant(self, name, shape=1):
+        """Return a signal of any value that stays."""
+        signal = self.signal(name, shape)
+        self.m.d.comb += Value.cast(signal).eq(AnyConst(len(Value.cast(signal))))
+        return signal
+
+    def show(self, name, value):
+        """Give a value a name in the counterexample, and return it."""
+        signal = self.signal(name, Value.cast(value).shape())
+        self.m.d.comb += signal.eq(value)
+        return signal
+
+    def register(self, name, value, init=None):
+        """Return `value` a clock later."""
+        signal = self.signal(name, value.shape(), init=init)
+        self.m.d.sync += signal.eq(value)
+        return signal
+
+    def place(self, name, component):
+        """Put `component` into the bench. Returns its inner signals by name, for what an induction has to know."""
+        module = component.elaborate(None)
+        component.elaborate = lambda platform: module
+        self.m.submodules[name] = component
+        return {signal.name: signal for signal in module._driving}
+
+    def assume(self, condition):
+        self.m.d.comb += Assume(condition)
+
+    def must(self, name, condition):
+        """Claim that `condition` holds in every clock. `name`, with underscores, is what a counterexample says."""
+        self.m.d.comb += Assert(self.show(MUST + name, Value.cast(condition).bool()))
+
+    def reach(self, name, condition):
+        """Claim that `condition` can come true, so that what is claimed about it is not empty."""
+        self.m.d.comb += Cover(self.show(REACH + name, Value.cast(condition).bool()))
+
+    def rtlil(self):
+        """Return the bench as RTLIL."""
+        ports = [self._clock.clk, *(Value.cast(signal) for signal in self._inputs)]
+        return rtlil.convert(self.m, name="bench", ports=ports, emit_src=True)
