@@ -49,7 +49,7 @@ def gate():
     b.m.submodules.gate = dut = Gate(PARAMETERS)
     clocks = b.constant("attempt_clocks", len(tracker.attempt_clocks))
     start, stop = b.constant("gate_start", len(dut.start)), b.constant("gate_stop", len(dut.stop))
-    always, clear = b.constant("always"), b.free("clear")
+    always, clear, hide = b.constant("always"), b.free("clear"), b.free("hide")
     reference, click = b.free("reference", tracker.reference.shape()), b.free("click", dut.click.shape())
     merged = b.free("merged")
     settled = b.register("settled", Const(1))
@@ -69,15 +69,19 @@ def gate():
         dut.inside.eq(tracker.inside),
         dut.sub.eq(tracker.sub),
         dut.count.eq(tracker.count),
+        dut.clear.eq(hide),
     ]
     starts, inside, age, at = follow(b, reference, clocks, clear)
     since = b.show("ticks_since_reference", age * PARAMETERS.samples + click.sub - at)
     counts = b.show("counts", click.valid & inside & (since >= start) & (since < stop))
     came, counted = later(b, "click", click.valid, 3), later(b, "counts", counts, 3)
-    b.must("no_click_counts_outside_its_gate", ~dut.gated.valid | always | counted)
-    b.must("no_click_counts_that_did_not_come", ~dut.gated.valid | came)
-    b.must("every_click_in_its_gate_counts", dut.gated.valid | ~counted)
-    b.must("every_click_counts_when_gates_are_off", dut.gated.valid | ~(always & came))
+    shown = dut.counts & ~b.register("hidden", hide)
+    ticks = Mux(dut.gated.valid, 1 << dut.gated.sub, 0)
+    b.must("no_click_counts_outside_its_gate", ~dut.counts | always | counted)
+    b.must("no_click_counts_that_did_not_come", ~dut.counts | came)
+    b.must("every_click_in_its_gate_counts", dut.counts | ~counted)
+    b.must("every_click_counts_when_gates_are_off", dut.counts | ~(always & came))
+    b.must("what_counts_is_shown", (dut.gated.valid == shown) & (dut.ticks == ticks))
     b.must("the_subtick_stays", ~dut.gated.valid | (dut.gated.sub == later(b, "sub", click.sub, 3)))
     b.must("an_attempt_starts_with_a_reference", tracker.start == b.register("started", starts))
     b.must("a_second_reference_is_told", tracker.doubled == b.register("second", reference.valid & ~starts | merged))
@@ -92,7 +96,7 @@ REDUCED = (
     Edit("attempt", "Signal(signed(33), init=-1)", f"Signal(signed({SHORT + 1}), init=-1)"),
     Edit("gate", '"ticks": In(32)', f'"ticks": In({SHORT})'),
     Edit("gate", '"count": In(32),\n                "passed"', f'"count": In({SHORT}),\n                "passed"'),
-    Edit("gate", '"count": In(32),\n                "gated"', f'"count": In({SHORT}),\n                "gated"'),
+    Edit("gate", '"count": In(32),\n                "clear"', f'"count": In({SHORT}),\n                "clear"'),
     Edit("gate", '"start": In(32)', f'"start": In({SHORT})'),
     Edit("gate", '"stop": In(32)', f'"stop": In({SHORT})'),
 )
@@ -107,7 +111,7 @@ CLAIMS = (
         (
             Mutation(
                 "the gate of the attempt before stays open",
-                Edit("gate", "inside & (opens.passed & ~closes.passed)", "(opens.passed & ~closes.passed)"),
+                Edit("gate", "inside.replicate(len(self.ticks)) & opens.passed", "opens.passed"),
                 12,
             ),
             Mutation(

@@ -16,7 +16,7 @@ from .sources import Edit
 
 __all__ = ["CLAIMS"]
 
-SOURCES = 3
+SOURCES, QUEUED, IN_FLIGHT = 3, 4, 3
 RECORDS = 4
 SHALLOW = Edit("parameters", "if depth < 8 or", "if depth < 2 or")
 NARROW = Edit("layouts", '"word": WORD_BITS, "last": 1, "page": PAGE_BITS', '"word": 3, "last": 1, "page": 1')
@@ -46,14 +46,18 @@ def merger():
         b.assume(source.payload.word[:2] == number)
         passes = taken & (word.word[:2] == number)
         total += watch_order(
-            b, f"source_{number}", (source.valid & source.ready, source.payload), (passes, dut.records.payload), 1
+            b,
+            f"source_{number}",
+            (source.valid & source.ready, source.payload),
+            (passes, dut.records.payload),
+            2 + QUEUED,
         )
     under_way, owner = Signal(), Signal(2)
     with b.m.If(taken):
         b.m.d.sync += [under_way.eq(~word.last), owner.eq(word.word)]
     b.must("the_words_of_a_record_stay_together", ~(taken & under_way) | (word.word[:2] == owner))
     waiting = Cat(source.valid for source in dut.sources).any() & ~under_way
-    watch_progress(b, "merger", waiting | (total != 0), taken, dut.records.ready, 2)
+    watch_progress(b, "merger", waiting | (total != 0), taken, dut.records.ready, 5)
     b.reach("a_record_of_two_words_of_the_last_source", taken & under_way & (owner == SOURCES - 1))
     return b
 
@@ -135,7 +139,7 @@ def losses():
             f"source_{n}",
             (dut.closing[n] & is_open, Cat(last, first, count)),
             (taken & (bracket.source == source), said),
-            6,
+            9,
         )
         watch_progress(b, f"source_{n}", is_open & may_close[n], dut.closing[n], dut.brackets.ready, 14)
     b.must("a_bracket_has_a_source", ~taken | (bracket.source == 3) | (bracket.source == 5))
@@ -168,13 +172,18 @@ CLAIMS = (
                 "lets go after the first word", Edit("records", "offered & room & chosen.last", "offered & room"), 10
             ),
             Mutation(
-                "takes while the way is closed",
-                Edit("records", "source.ready.eq(grant & room)", "source.ready.eq(grant)"),
-                10,
+                "a word is kept that was not taken",
+                Edit("records", "taking.eq(offered & room)", "taking.eq(offered)"),
+                12,
             ),
         ),
-        size="3 sources, words of 3 bits and pages of 1",
-        reduced=(NARROW,),
+        size=f"{SOURCES} sources, words of 3 bits and pages of 1, {QUEUED} words queued, {IN_FLIGHT} kept free",
+        reduced=(
+            NARROW,
+            Edit("records", "QUEUED = 16", f"QUEUED = {QUEUED}"),
+            Edit("records", "IN_FLIGHT = 4", f"IN_FLIGHT = {IN_FLIGHT}"),
+        ),
+        quick=Bounded(12),
         covers=10,
     ),
     Claim(
@@ -215,8 +224,8 @@ CLAIMS = (
                 8,
             ),
             Mutation(
-                "the next clock writes over what is kept",
-                Edit("capture", "written.eq(write.addr)", "written.eq(following)"),
+                "a herald without room is kept all the same",
+                Edit("capture", "keep = self.decided & ~self.full", "keep = self.decided"),
                 12,
             ),
             Mutation("it is full too late", Edit("capture", "level >= depth - 2", "level >= depth"), 16),
@@ -237,18 +246,18 @@ CLAIMS = (
         (
             Mutation(
                 "a loss at the closing is forgotten",
-                Edit("losses", "meter.count.eq(event.lost)", "meter.count.eq(0)"),
+                Edit("losses", "Mux(closing, lost, meter.count + 1)", "Mux(closing, 0, meter.count + 1)"),
                 20,
             ),
             Mutation(
                 "a closing at rest is a bracket",
-                Edit("losses", "event.closing & meter.open for", "event.closing for"),
+                Edit("losses", "event.closing & is_open for", "event.closing for"),
                 20,
             ),
         ),
-        size="2 sources, 5 brackets, ticks of 3 bits",
-        reduced=(Edit("losses", "CLOSED = 32", "CLOSED = 5"),),
-        quick=Bounded(14),
+        size="2 sources, 7 brackets, ticks of 3 bits",
+        reduced=(Edit("losses", "CLOSED = 15", "CLOSED = 6"),),
+        quick=Bounded(9),
         covers=20,
     ),
 )
