@@ -13,6 +13,7 @@ from qlink.firmware_bridge.encoding import (
     Loss,
     Record,
     Reply,
+    Time,
     encode_frame,
     encode_payload,
     encode_record,
@@ -30,6 +31,7 @@ from qlink.firmware_bridge.wire import (
     HeraldFlag,
     Operation,
     Status,
+    TimeSource,
     counter_index,
 )
 
@@ -50,6 +52,7 @@ HERALD = Herald(
 )
 COUNTER = Counter(tick=5 * PAGE + 2000, snapshot=7, index=counter_index(CounterGroup.HERALDS, 3), value=2**40 + 5)
 LOSS = Loss(tick=5 * PAGE + 3000, begin=4 * PAGE + 9, count=123_456, source=counter_index(CounterGroup.CLICKS_LOST, 6))
+TIME = Time(tick=5 * PAGE + 4000, source=TimeSource.PPS, number=11, edges=2**33 + 110_000_000)
 
 # name, meaning, sequence, page, epoch, records
 FRAMES: list[tuple[str, str, int, int, int, list[Record]]] = [
@@ -59,6 +62,7 @@ FRAMES: list[tuple[str, str, int, int, int, list[Record]]] = [
     ("counter", "one counter", 3, 5, 0, [COUNTER]),
     ("loss", "one loss bracket that began in the page before", 4, 5, 0, [LOSS]),
     ("reply", "one reply", 5, 5, 0, [Reply(5 * PAGE + 1, 9, Status.OK, BY_NAME["magic"].address, MAGIC)]),
+    ("time", "the 12th second pulse, and how many 10 MHz edges came up to it", 5, 5, 0, [TIME]),
     (
         "mixed",
         "every kind in one frame, clicks between them",
@@ -72,8 +76,9 @@ FRAMES: list[tuple[str, str, int, int, int, list[Record]]] = [
             Click(5 * PAGE + 1300, 7),
             COUNTER,
             LOSS,
+            TIME,
             Reply(5 * PAGE + 3001, 255, Status.DOES_NOT_FIT, SCRATCH, 0xFFFF_FFFF),
-            Click(5 * PAGE + 3002, 1),
+            Click(5 * PAGE + 4002, 1),
         ],
     ),
     ("page_last_tick", "the last tick of a page", 7, 8, 1, [Click(9 * PAGE - 1, 2)]),

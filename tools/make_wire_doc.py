@@ -19,6 +19,7 @@ from qlink.firmware_bridge.wire import (
     Layout,
     Operation,
     Status,
+    TimeSource,
     counter_index,
 )
 
@@ -44,7 +45,9 @@ def layout(title: str, layout: Layout) -> Iterator[str]:
     yield from table(("byte", "field", "bits"), rows)
 
 
-def members(title: str, names: type[Coding] | type[Operation] | type[Status] | type[HeraldFlag]) -> str:
+def members(
+    title: str, names: type[Coding] | type[Operation] | type[Status] | type[HeraldFlag] | type[TimeSource]
+) -> str:
     return f"{title}: " + ", ".join(f"{member.value} {member.name}" for member in names) + "."
 
 
@@ -101,7 +104,8 @@ def text() -> str:
     ]
     for kind, body in BODIES.items():
         lines += layout(f"Kind {kind.value}, {kind.name}, behind its head word", body)
-    lines += [members("Flags of a herald", HeraldFlag), members("Status of a reply", Status), ""]
+    lines += [members("Flags of a herald", HeraldFlag), members("Status of a reply", Status)]
+    lines += [members("Sources of a time", TimeSource), ""]
     lines += [*layout("Request", REQUEST), members("Operations", Operation), "", *registers(), *counters()]
     return "\n".join(lines)
 

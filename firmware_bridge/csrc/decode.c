@@ -22,7 +22,7 @@ uint32_t ql_crc32(const uint8_t *data, size_t size)
 }
 
 /* Decode the clicks that `in` begins with; returns how many there are, at most `words`. */
-static size_t take_clicks(const uint8_t *in, size_t words, uint64_t base, ql_click *out)
+static size_t take_clicks(const uint8_t *in, size_t words, uint64_t base, uint32_t epoch, ql_click *out)
 {
     const uint32_t offset_mask = (1u << QL_OFFSET_BITS) - 1;
     const uint32_t no_click = ~((uint32_t)QL_MAX_CHANNELS - 1) << QL_OFFSET_BITS; /* channels are a power of two */
@@ -35,13 +35,13 @@ static size_t take_clicks(const uint8_t *in, size_t words, uint64_t base, ql_cli
         if (any & no_click)
             break;
         for (size_t i = 0; i < 4; i++)
-            out[n + i] = (ql_click){base | (w[i] & offset_mask), w[i] >> QL_OFFSET_BITS};
+            out[n + i] = (ql_click){base | (w[i] & offset_mask), w[i] >> QL_OFFSET_BITS, epoch};
     }
     for (; n < words; n++, in += 4) {
         uint32_t w = (uint32_t)ql_load(in, 4);
         if (w & no_click)
             break;
-        out[n] = (ql_click){base | (w & offset_mask), w >> QL_OFFSET_BITS};
+        out[n] = (ql_click){base | (w & offset_mask), w >> QL_OFFSET_BITS, epoch};
     }
     return n;
 }
@@ -82,6 +82,8 @@ static size_t record_words(uint32_t kind)
         return QL_LOSS_WORDS;
     case QL_KIND_REPLY:
         return QL_REPLY_WORDS;
+    case QL_KIND_TIME:
+        return QL_TIME_WORDS;
     default:
         return 0;
     }
@@ -109,6 +111,7 @@ static size_t take_record(ql_decoder *d, const uint8_t *in, size_t words, uint64
             .value = QL_COUNTER_VALUE(body),
             .snapshot = (uint16_t)QL_COUNTER_SNAPSHOT(body),
             .index = (uint16_t)QL_COUNTER_INDEX(body),
+            .epoch = d->epoch,
         };
         break;
     case QL_KIND_LOSS:
@@ -117,6 +120,16 @@ static size_t take_record(ql_decoder *d, const uint8_t *in, size_t words, uint64
             .end = tick,
             .count = QL_LOSS_COUNT(body),
             .source = (uint16_t)QL_LOSS_SOURCE(body),
+            .epoch = d->epoch,
+        };
+        break;
+    case QL_KIND_TIME:
+        out->times[out->times_count++] = (ql_time){
+            .tick = tick,
+            .edges = QL_TIME_EDGES(body),
+            .number = (uint32_t)QL_TIME_NUMBER(body),
+            .epoch = d->epoch,
+            .source = (uint8_t)QL_TIME_SOURCE(body),
         };
         break;
     default:
@@ -126,6 +139,7 @@ static size_t take_record(ql_decoder *d, const uint8_t *in, size_t words, uint64
             .address = (uint16_t)QL_REPLY_ADDRESS(body),
             .id = (uint8_t)QL_REPLY_ID(body),
             .status = (uint8_t)QL_REPLY_STATUS(body),
+            .epoch = d->epoch,
         };
     }
     return size;
@@ -144,7 +158,7 @@ static int take_records(ql_decoder *d, const uint8_t *frame, size_t words, ql_ev
     if (QL_HEADER_CODING(frame) != QL_CODING_PLAIN)
         return QL_E_UNKNOWN_CODING;
     for (size_t at = 0; at < words;) {
-        size_t clicks = take_clicks(in + 4 * at, words - at, base, out->clicks + out->clicks_count);
+        size_t clicks = take_clicks(in + 4 * at, words - at, base, d->epoch, out->clicks + out->clicks_count);
         out->clicks_count += clicks;
         last = clicks ? at + clicks - 1 : last;
         at += clicks;
@@ -166,14 +180,17 @@ static int has_room(const ql_events *out, size_t words)
            out->heralds_max - out->heralds_count >= words / QL_HERALD_WORDS &&
            out->counters_max - out->counters_count >= words / QL_COUNTER_WORDS &&
            out->losses_max - out->losses_count >= words / QL_LOSS_WORDS &&
-           out->replies_max - out->replies_count >= words / QL_REPLY_WORDS && out->gaps_max > out->gaps_count;
+           out->replies_max - out->replies_count >= words / QL_REPLY_WORDS &&
+           out->times_max - out->times_count >= words / QL_TIME_WORDS && out->gaps_max > out->gaps_count &&
+           out->epochs_max > out->epochs_count;
 }
 
-/* Say what is missing between the last intact frame and this one. */
-static void note_gap(ql_decoder *d, const uint8_t *frame, uint32_t sequence, ql_events *out)
+/* Say what is missing between the last intact frame and this one. Returns whether the board started anew. */
+static unsigned note_gap(ql_decoder *d, const uint8_t *frame, uint32_t sequence, ql_events *out)
 {
     uint32_t missing = d->started ? sequence - d->sequence - 1 : 0;
-    const unsigned restarted = missing >> 31; /* nobody misses 2^31 frames: the numbers went back */
+    const unsigned unnamed = d->name != 0 && QL_HEADER_EPOCH(frame) == 0;
+    const unsigned restarted = missing >> 31 || unnamed; /* nobody misses 2^31 frames: the numbers went back */
 
     if (restarted)
         missing = 0;
@@ -189,6 +206,31 @@ static void note_gap(ql_decoder *d, const uint8_t *frame, uint32_t sequence, ql_
     if (restarted)
         d->heralded = 0;
     d->skipped = 0;
+    return restarted;
+}
+
+/* Find the frame's epoch: the next number, from that of the frame before on, that ends in the header's `name`. A frame
+ * without a name is of the timebase whose name comes, or of a new one; and one with the name before is late. */
+static void follow_epoch(ql_decoder *d, const uint8_t *frame, unsigned restarted, ql_events *out)
+{
+    const uint8_t name = (uint8_t)QL_HEADER_EPOCH(frame), before = d->name == 1 ? 255 : (uint8_t)(d->name - 1);
+    const unsigned anew = restarted || (d->name && name != d->name);
+    const uint32_t least = d->newest + anew;
+
+    if (!restarted && d->name && name && name == before) {
+        d->epoch = d->newest - (uint8_t)(d->name - name);
+        return;
+    }
+    d->epoch = name ? least + (uint8_t)(name - least) : least;
+    if (anew)
+        out->epochs[out->epochs_count++] = (ql_epoch){
+            .epoch = d->epoch,
+            .before = d->newest,
+            .after_tick = d->last_tick,
+            .before_tick = QL_HEADER_PAGE(frame) << QL_OFFSET_BITS,
+        };
+    d->newest = d->epoch;
+    d->name = name;
 }
 
 static void take_frame(ql_decoder *d, const uint8_t *frame, size_t words, uint32_t crc, ql_events *out)
@@ -200,11 +242,10 @@ static void take_frame(ql_decoder *d, const uint8_t *frame, size_t words, uint32
         d->duplicates++;
         return;
     }
-    note_gap(d, frame, sequence, out);
+    follow_epoch(d, frame, note_gap(d, frame, sequence, out), out);
     d->started = 1;
     d->sequence = sequence;
     d->crc = crc;
-    d->epoch = (uint8_t)QL_HEADER_EPOCH(frame);
     d->frames++;
     error = take_records(d, frame, words, out);
     if (error)
@@ -299,6 +340,12 @@ static int finish_carried(ql_decoder *d, const uint8_t *data, size_t size, size_
     return 0;
 }
 
+void ql_begin(ql_decoder *d, uint32_t epoch)
+{
+    d->newest = d->epoch = epoch;
+    d->name = (uint8_t)epoch;
+}
+
 int ql_feed(ql_decoder *d, const uint8_t *data, size_t size, size_t *taken, ql_events *out)
 {
     const size_t before = *taken;
@@ -336,5 +383,5 @@ void ql_count_clicks(const ql_click *clicks, size_t count, uint64_t limit, uint6
     uint64_t *counts[2] = {after, before};
 
     for (size_t i = 0; i < count; i++)
-        counts[clicks[i].tick <= limit][clicks[i].channel % QL_MAX_CHANNELS]++;
+        counts[(int64_t)(clicks[i].tick - limit) <= 0][clicks[i].channel % QL_MAX_CHANNELS]++;
 }

@@ -12,7 +12,8 @@
 
 typedef struct {
     uint64_t tick;
-    uint64_t channel; /* numpy sees its lowest byte, the rest is padding */
+    uint32_t channel; /* numpy sees its lowest byte, the rest is padding */
+    uint32_t epoch;
 } ql_click;
 
 typedef struct {
@@ -20,19 +21,21 @@ typedef struct {
     uint32_t position;
     uint16_t channels, flags;
     uint16_t ages[QL_MAX_CHANNELS];
-    uint8_t pattern, outcome, epoch, pad[5];
+    uint8_t pattern, outcome, pad[2];
+    uint32_t epoch;
 } ql_herald;
 
 typedef struct {
     uint64_t tick, value;
     uint16_t snapshot, index;
-    uint8_t pad[4];
+    uint32_t epoch;
 } ql_counter;
 
 typedef struct {
     uint64_t begin, end, count;
     uint16_t source;
-    uint8_t pad[6];
+    uint8_t pad[2];
+    uint32_t epoch;
 } ql_loss;
 
 typedef struct {
@@ -40,11 +43,24 @@ typedef struct {
     uint32_t value;
     uint16_t address;
     uint8_t id, status;
+    uint32_t epoch;
+    uint8_t pad[4];
 } ql_reply;
 
 typedef struct {
     uint64_t frames, bytes, after_tick, before_tick;
 } ql_gap;
+
+typedef struct {
+    uint64_t tick, edges;
+    uint32_t number, epoch;
+    uint8_t source, pad[7];
+} ql_time;
+
+typedef struct {
+    uint32_t epoch, before;
+    uint64_t after_tick, before_tick;
+} ql_epoch;
 
 /* Why an intact frame could not be read to its end. */
 enum {
@@ -73,7 +89,9 @@ typedef struct {
     uint32_t carried;  /* bytes in carry */
     uint8_t started;   /* there was an intact frame */
     uint8_t heralded;  /* there was a herald since the board started */
-    uint8_t epoch;     /* of the last intact frame */
+    uint32_t epoch;    /* of the last intact frame, unwrapped */
+    uint32_t newest;   /* the highest so far: frames from before a wrap of the ticks may come late */
+    uint8_t name;      /* what the header says of it */
     uint8_t carry[2 * QL_FRAME_MAX_BYTES];
 } ql_decoder;
 
@@ -85,9 +103,15 @@ typedef struct {
     ql_loss *losses;
     ql_reply *replies;
     ql_gap *gaps;
-    size_t clicks_max, heralds_max, counters_max, losses_max, replies_max, gaps_max;
-    size_t clicks_count, heralds_count, counters_count, losses_count, replies_count, gaps_count;
+    ql_time *times;
+    ql_epoch *epochs;
+    size_t clicks_max, heralds_max, counters_max, losses_max, replies_max, gaps_max, times_max, epochs_max;
+    size_t clicks_count, heralds_count, counters_count, losses_count, replies_count, gaps_count, times_count,
+        epochs_count;
 } ql_events;
+
+/* Begin, in a decoder of zeros, behind the epoch that was known last. */
+void ql_begin(ql_decoder *decoder, uint32_t epoch);
 
 /* Take in data[*taken..size), append to the events, move *taken on. QL_FULL: some array has no room for the next
  * frame (one of QL_MAX_FRAME_WORDS always finds room in empty arrays of as many); drain them and call again. */
@@ -96,7 +120,8 @@ int ql_feed(ql_decoder *decoder, const uint8_t *data, size_t size, size_t *taken
 /* Nothing more will come of the frame begun last: take its bytes for noise, and recover the frames inside. */
 int ql_resync(ql_decoder *decoder, ql_events *events);
 
-/* Count clicks by channel: before[c] of those with tick <= limit, after[c] of the others. Both are added to. */
+/* Count clicks by channel: before[c] of those up to the tick `limit`, after[c] of the others. Both are added to.
+ * Ticks are taken modulo 2^64: what is less than 2^63 ahead of the limit is after it. */
 void ql_count_clicks(const ql_click *clicks, size_t count, uint64_t limit, uint64_t *before, uint64_t *after);
 
 /* CRC-32/ISO-HDLC of data, as zlib's crc32. */

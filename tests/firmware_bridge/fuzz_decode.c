@@ -36,12 +36,16 @@ static ql_events make_events(void)
         .losses = exact(ROOM, sizeof(ql_loss)),
         .replies = exact(ROOM, sizeof(ql_reply)),
         .gaps = exact(1, sizeof(ql_gap)),
+        .times = exact(ROOM, sizeof(ql_time)),
+        .epochs = exact(1, sizeof(ql_epoch)),
         .clicks_max = ROOM,
         .heralds_max = ROOM,
         .counters_max = ROOM,
         .losses_max = ROOM,
         .replies_max = ROOM,
         .gaps_max = 1,
+        .times_max = ROOM,
+        .epochs_max = 1,
     };
 }
 
@@ -49,6 +53,7 @@ static void drain(ql_events *events)
 {
     events->clicks_count = events->heralds_count = events->counters_count = 0;
     events->losses_count = events->replies_count = events->gaps_count = 0;
+    events->times_count = events->epochs_count = 0;
 }
 
 static void free_events(ql_events *events)
@@ -59,6 +64,8 @@ static void free_events(ql_events *events)
     free(events->losses);
     free(events->replies);
     free(events->gaps);
+    free(events->times);
+    free(events->epochs);
 }
 
 /* Feed a copy of exact size, so that every read past its end is seen. */

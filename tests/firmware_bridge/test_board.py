@@ -19,7 +19,7 @@ from qlink.firmware_bridge.errors import (
 )
 from qlink.firmware_bridge.link import Patience
 from qlink.firmware_bridge.registers import BY_NAME, REGISTERS, Access, Mode
-from qlink.firmware_bridge.wire import REQUEST, CounterGroup, GlobalCounter, Status, counter_index
+from qlink.firmware_bridge.wire import CONTRACT_VERSION, REQUEST, CounterGroup, GlobalCounter, Status, counter_index
 
 PATTERNS = (
     Pattern(frozenset({0, 4}), 20, Outcome.PSI_MINUS),
@@ -54,7 +54,7 @@ def test_opening_ends_a_request_that_a_host_died_in(peer: Any) -> None:
 @pytest.mark.parametrize(("version", "advice"), [(0, "gateware is older: flash it"), (99, "update this package")])
 def test_refuses_another_contract_and_says_what_to_do(peer: Any, version: int, advice: str) -> None:
     peer.set("contract_version", version)
-    with pytest.raises(ContractMismatch, match=rf"contract {version}, this host 1: .*{advice}"):
+    with pytest.raises(ContractMismatch, match=rf"contract {version}, this host {CONTRACT_VERSION}: .*{advice}"):
         opened(peer)
     assert peer.closed
 

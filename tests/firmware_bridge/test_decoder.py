@@ -16,9 +16,27 @@ from qlink.firmware_bridge import decoder as decoder_module
 from qlink.firmware_bridge import errors
 from qlink.firmware_bridge._decode import ffi, lib
 from qlink.firmware_bridge.decoder import Decoder, concatenate, count_clicks
-from qlink.firmware_bridge.encoding import Click, Counter, Herald, Loss, Record, Reply, encode_frame, encode_stream
-from qlink.firmware_bridge.events import CLICK, COUNTER, GAP, HERALD, LOSS, REPLY, Batch
-from qlink.firmware_bridge.wire import MAX_CHANNELS, MAX_FRAME_WORDS, OFFSET_BITS, Status
+from qlink.firmware_bridge.encoding import (
+    Click,
+    Counter,
+    Herald,
+    Loss,
+    Record,
+    Reply,
+    Time,
+    encode_frame,
+    encode_stream,
+)
+from qlink.firmware_bridge.events import CLICK, COUNTER, EPOCH, GAP, HERALD, LOSS, REPLY, TIME, Batch
+from qlink.firmware_bridge.wire import (
+    MAX_CHANNELS,
+    MAX_FRAME_WORDS,
+    OFFSET_BITS,
+    UNNAMED,
+    Status,
+    TimeSource,
+    next_epoch,
+)
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "vectors/wire.json").read_text())
 PAGE = 1 << OFFSET_BITS
@@ -42,7 +60,7 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 def vector_record(row: dict[str, Any]) -> Record:
-    kinds = {"click": Click, "herald": Herald, "counter": Counter, "loss": Loss, "reply": Reply}
+    kinds = {"click": Click, "herald": Herald, "counter": Counter, "loss": Loss, "reply": Reply, "time": Time}
     values = {key: value for key, value in row.items() if key != "kind"}
     if "ages" in values:
         values["ages"] = {int(channel): age for channel, age in values["ages"].items()}
@@ -74,11 +92,12 @@ def records_of(batch: Batch) -> list[Record]:
             Reply(int(r["tick"]), int(r["id"]), Status(r["status"]), int(r["address"]), int(r["value"]))
             for r in batch.replies
         ),
+        *(Time(int(t["tick"]), TimeSource(t["source"]), int(t["number"]), int(t["edges"])) for t in batch.times),
     ]
 
 
 def by_kind(records: list[Record]) -> list[Record]:
-    kinds = [Click, Herald, Counter, Loss, Reply]
+    kinds = [Click, Herald, Counter, Loss, Reply, Time]
     return sorted(records, key=lambda record: kinds.index(type(record)))
 
 
@@ -121,6 +140,8 @@ def test_every_c_error_has_an_exception() -> None:
         ("ql_loss", LOSS),
         ("ql_reply", REPLY),
         ("ql_gap", GAP),
+        ("ql_time", TIME),
+        ("ql_epoch", EPOCH),
     ],
 )
 def test_numpy_and_c_lay_events_out_alike(struct: str, dtype: np.dtype[np.void]) -> None:
@@ -291,6 +312,78 @@ def test_a_board_that_starts_anew_misses_no_frames() -> None:
     batch, decoder = decode(encode_frame(9, 0, 0, [Click(1, 0)]) + encode_frame(0, 0, 1, [Click(2, 0)]))
     assert gaps_of(batch) == [(0, 0)]
     assert (decoder.stats.restarts, decoder.stats.frames_missing, decoder.stats.epoch) == (1, 0, 1)
+
+
+# -- epochs
+
+
+def epochs_of(frames: list[tuple[int, int, int]], known: int = 0) -> tuple[list[tuple[int, int]], list[int]]:
+    """The (epoch, tick) of the click in each frame (sequence, epoch's name, tick), and the epochs announced."""
+    decoder = Decoder(known)
+    data = b"".join(encode_frame(n, tick >> OFFSET_BITS, name, [Click(tick, 0)]) for n, name, tick in frames)
+    batch = decoder.feed(data)
+    assert decoder.stats.epoch == max([known, *batch.clicks["epoch"].tolist()])
+    return batch.clicks[["epoch", "tick"]].tolist(), batch.epochs["epoch"].tolist()
+
+
+TOP = 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("frames", "epochs", "announced"),
+    [
+        ([(0, 0, 9), (1, 1, 20)], [0, 1], []),  # a board that is named
+        ([(7, 4, 9), (8, 4, 20)], [4, 4], []),
+        ([(7, 4, 9), (0, 0, 3), (1, 5, 6)], [4, 5, 5], [5]),  # reset, and named by its host
+        ([(7, 255, 9), (0, 0, 3), (1, 1, 6)], [255, 256, 257], [256]),
+        ([(0, 4, 900), (1, 0, 3)], [4, 5], [5]),  # so early that the frames' numbers do not tell
+        ([(7, 0, 9), (0, 0, 3), (0, 0, 1)], [0, 1, 2], [1, 2]),  # again and again, before anyone names it
+        ([(7, 4, 9), (0, 9, 3)], [4, 9], [9]),  # named by another host
+        ([(7, 4, 9), (0, 4, 3)], [4, 260], [260]),
+        ([(7, 4, TOP), (8, 5, 0), (9, 4, TOP - 5), (10, 5, 1)], [4, 5, 4, 5], [5]),  # the ticks wrapped
+        ([(7, 255, TOP), (8, 1, 0), (9, 255, TOP - 5), (10, 1, 1)], [255, 257, 255, 257], [257]),
+    ],
+)
+def test_an_epoch_is_later_when_the_timebase_began_anew(
+    frames: list[tuple[int, int, int]], epochs: list[int], announced: list[int]
+) -> None:
+    seen, events = epochs_of(frames)
+    assert seen == [(epoch, tick) for epoch, (_, _, tick) in zip(epochs, frames, strict=True)]
+    assert events == announced
+
+
+@pytest.mark.parametrize(("name", "epoch"), [(44, 300), (0, 301), (45, 301), (43, 299), (50, 306)])
+def test_a_decoder_goes_on_from_the_epoch_that_was_known(name: int, epoch: int) -> None:
+    seen, _ = epochs_of([(3, name, 5)], known=300)
+    assert seen == [(epoch, 5)]
+
+
+def test_an_epoch_event_names_the_ticks_around_it() -> None:
+    before = encode_frame(7, 1, 4, [Click(PAGE + 9, 0)])
+    batch, _ = decode(before + encode_frame(0, 2, 0, [Click(2 * PAGE + 7, 0)]))
+    assert batch.epochs.tolist() == [(5, 4, PAGE + 9, 2 * PAGE)]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["click", "name", "reset", "wrap"]), st.integers(1, 2**62)), max_size=30))
+def test_epoch_and_tick_never_go_back(story: list[tuple[str, int]]) -> None:
+    """A board that is reset at any moment, whose ticks wrap, and that its host names whenever it likes."""
+    decoder, sequence, epoch, tick, last = Decoder(), 0, 0, 0, (0, 0)
+    for what, step in story:
+        if what == "reset":
+            sequence, epoch, tick = 0, 0, 0
+        elif what == "name" and epoch == UNNAMED:
+            known = decoder.stats.epoch
+            epoch = (known if known % 256 else next_epoch(known)) % 256
+        elif what == "wrap" and epoch != UNNAMED:
+            epoch, tick = next_epoch(epoch) % 256, 0
+        tick = min(tick + step, TOP)
+        batch = decoder.feed(encode_frame(sequence, tick >> OFFSET_BITS, epoch, [Click(tick, 0)]))
+        sequence += 1
+        if decoder.stats.duplicates:
+            return  # a board that after its reset sends what it sent last before
+        now = (int(batch.clicks["epoch"][0]), int(batch.clicks["tick"][0]))
+        assert now >= last
+        last = now
 
 
 def test_herald_numbers_are_unwrapped_until_the_board_starts_anew() -> None:

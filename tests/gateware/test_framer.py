@@ -72,14 +72,39 @@ def test_sends_the_golden_frames(vector):
             ctx.set(dut.word, int(payload[min(address, len(payload) - 1)]))
 
     async def run(ctx):
+        ctx.set(dut.epoch, vector["epoch"])
         await ctx.tick().repeat(2)
         await sender(dut.frames, [{"words": len(payload), "page": vector["page"]}], rng)(ctx)
         await ctx.tick().until(dut.idle)
 
     simulate(dut, run, background=[memory, receiver(dut.bytes, seen, rng, 0)])
-    assert bytes(seen) == encode_payload(0, vector["page"], 0, payload.tobytes())
-    if vector["sequence"] == vector["epoch"] == 0:
+    assert bytes(seen) == encode_payload(0, vector["page"], vector["epoch"], payload.tobytes())
+    if vector["sequence"] == 0:
         assert bytes(seen) == golden
+
+
+@pytest.mark.parametrize(
+    ("epoch", "page", "wrapped", "sent"),
+    [
+        (7, 0, 1, 7),
+        (7, 2**37 - 1, 0, 7),  # a timebase that is old, not wrapped
+        (7, 2**36, 1, 6),
+        (1, 2**36, 1, 255),
+        (0, 2**36, 1, 0),
+    ],
+)
+def test_a_page_from_before_the_ticks_wrapped_is_of_the_epoch_before(epoch, page, wrapped, sent):
+    dut, rng, seen = FrameSender(512), random.Random(0), []
+
+    async def run(ctx):
+        ctx.set(dut.epoch, epoch)
+        ctx.set(dut.wrapped, wrapped)
+        await ctx.tick().repeat(2)
+        await sender(dut.frames, [{"words": 1, "page": page}], rng)(ctx)
+        await ctx.tick().until(dut.idle)
+
+    simulate(dut, run, background=[receiver(dut.bytes, seen, rng, 0)])
+    assert bytes(seen) == encode_payload(0, page, sent, bytes(4))
 
 
 def test_a_full_frame_is_closed_before_the_click_that_does_not_fit():

@@ -186,7 +186,7 @@ def test_a_click_right_after_another_is_counted_as_unresolved() -> None:
     ticks = QUIET_CLOCKS * 4 + np.array([100, 101, 102, 103, 200, 200, 300])
     twin.run(QUIET_CLOCKS, clicks_of(ticks, 3))
     twin.run(QUIET_CLOCKS, clicks_of(ticks[-1:] + 40_000, REFERENCE))
-    assert twin.unresolved == [0, 0, 0, 3, 0, 0, 0, 0, 0]
+    assert twin.unresolved == [0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]
 
 
 def test_every_click_is_accounted_for() -> None:
@@ -234,7 +234,7 @@ def test_two_twins_do_not_disturb_each_other() -> None:
         ([40_000, 39_999], 0, "sorted"),
         ([100], 0, "too late"),
         ([40_000], 8, "channels 0 to 7"),
-        ([40_000], 254, "0 to 7"),
+        ([40_000], 252, "0 to 7"),
     ],
 )
 def test_refuses_clicks_that_make_no_sense(ticks: list[int], channel: int, message: str) -> None:

@@ -13,7 +13,7 @@ from .registers import BY_NAME, MAGIC, Access, Register, Repeat
 from .settings import check, settings_of
 from .telemetry import Ledger, Telemetry
 from .transport import Recorded, Transport, clock_of, open_transport
-from .wire import CONTRACT_VERSION, Operation, Status
+from .wire import CONTRACT_VERSION, UNNAMED, Operation, Status, next_epoch
 
 REFUSALS: Mapping[int, str] = {
     Status.NO_SUCH_REGISTER: "it has no such register",
@@ -40,19 +40,23 @@ class Board:
 
     A recording is opened likewise. It answers what it remembers; a configuration other than its own is refused, and it
     takes no commands.
+
+    `epoch` is the last one that the caller remembers of this board (see `Board.epoch`), if any: a board that was reset
+    since then gets a later one.
     """
 
     identity: Identity
 
-    def __init__(self, transport: Transport, patience: Patience = PATIENCE) -> None:
+    def __init__(self, transport: Transport, patience: Patience = PATIENCE, epoch: int = 0) -> None:
         self._clock = clock_of(transport)
         self._ledger = Ledger()
         self._assembler: SnapshotAssembler | None = None
         self._snapshots: list[Counters] = []
-        self._last_reply = 0  # tick
+        self._last_reply = (0, 0)  # epoch, tick
+        self._restarts = 0
         self._remembered = transport.recorded_registers if isinstance(transport, Recorded) else None
         self._patience = patience
-        self._link = Link(transport, patience, self._clock, self._observe)
+        self._link = Link(transport, patience, self._clock, self._observe, epoch)
         try:
             self._open()
         except BaseException:
@@ -64,6 +68,15 @@ class Board:
         """What should have come since `start`, and what did."""
         self._ledger.clicks_discarded = self._link.clicks_discarded
         return self._ledger.telemetry(self._link.stats)
+
+    @property
+    def epoch(self) -> int:
+        """Of the board's timebase: higher each time that it has started anew, by a reset or as its ticks wrapped.
+
+        A batch in which it does says so (`Batch.epochs`). After a reset the board has forgotten its configuration, and
+        the account of losses is void: `configure` and `start` it.
+        """
+        return self._link.stats.epoch
 
     def read(self, name: str, index: int = 0) -> int:
         """A register's value. `index` is the channel or pattern of one that exists for each."""
@@ -113,6 +126,7 @@ class Board:
         if self._remembered is not None:
             return
         self._set_run(False)
+        self._name_epoch()
         self._ledger.open(self.snapshot(), self._link.stats)
         self._set_run(True)
 
@@ -143,7 +157,7 @@ class Board:
             deadline = self._clock() + self._patience.reply_s
             while (remaining := deadline - self._clock()) > 0:
                 for counters in self._snapshots:
-                    if counters.tick >= after:
+                    if (counters.epoch, counters.tick) >= after:
                         return counters
                 self._link.pump(remaining)
                 if self._link.failure is not None:
@@ -190,6 +204,13 @@ class Board:
         rest = {name: self.read(name) for name in IDENTITY}
         self.identity = Identity(contract_version=version, board=name, **geometry, **rest)
         self._assembler = SnapshotAssembler(self.identity)
+        self._name_epoch()
+
+    def _name_epoch(self) -> None:
+        """See `wire.next_epoch`. A frame without a name is of the epoch that the decoder expects already."""
+        if self._remembered is None and self.read("epoch") == UNNAMED:
+            expected = self._link.stats.epoch
+            self.write("epoch", (expected if expected % 2**8 != UNNAMED else next_epoch(expected)) % 2**8)
 
     def _set_run(self, run: bool) -> None:
         control = BY_NAME["control"]
@@ -211,7 +232,7 @@ class Board:
             reply = self._link.exchange(operation, address, value)
         except BoardTimeout as error:
             raise BoardTimeout(f"{operation.name.lower()} {name}: {error}") from error
-        self._last_reply = int(reply["tick"])
+        self._last_reply = int(reply["epoch"]), int(reply["tick"])
         status = int(reply["status"])
         if status != Status.OK:
             reason = REFUSALS.get(status, f"status {status}")
@@ -223,7 +244,10 @@ class Board:
         if self._assembler is None:
             return
         whole = self._assembler.take(batch.counters)
-        self._ledger.take(batch, whole, self._assembler.begun[1])
+        if self._link.stats.restarts != self._restarts:
+            self._restarts = self._link.stats.restarts
+            self._ledger.open(None, self._link.stats)
+        self._ledger.take(batch, whole, self._assembler.begun[2])
         self._snapshots = whole[-1:] or self._snapshots
 
 

@@ -66,6 +66,8 @@ class Configuration:
     stream_channels: frozenset[int] | None = None  # None: all
     delays: dict[int, int] = field(default_factory=dict)  # by channel, in ticks; may be negative
     reference_delay: int = 0
+    time_pps: bool = False  # a TIME record of every edge of the PPS input
+    time_ten_mhz: int = 0  # and of every so many edges of the 10 MHz input; 0: of none
 
     @property
     def common_delay(self) -> int:

@@ -26,6 +26,7 @@ class Counters:
 
     tick: int
     snapshot: int  # its number, wraps at 2**16
+    epoch: int  # of the tick
     clicks: Values
     merged: Values
     gated: Values
@@ -39,6 +40,9 @@ class Counters:
     references_missed: int
     requests_bad: int
     snapshots_lost: int
+    times_merged: int
+    pps_lost: int
+    ten_mhz_lost: int
 
 
 def indices_of(identity: Identity) -> NDArray[np.intp]:
@@ -55,7 +59,7 @@ class SnapshotAssembler:
         self._identity = identity
         self._wanted = indices_of(identity)
         self._size = len(CounterGroup) * GROUP_SIZE
-        self.begun: tuple[int, int] = (-1, -1)  # number and tick of the snapshot begun last
+        self.begun: tuple[int, int, int] = (-1, -1, -1)  # epoch, number and tick of the snapshot begun last
         self._whole = False
         self._restart(self.begun)
 
@@ -64,7 +68,7 @@ class SnapshotAssembler:
         whole: list[Counters] = []
         edges = np.flatnonzero((np.diff(records["tick"]) != 0) | (np.diff(records["snapshot"]) != 0)) + 1
         for part in np.split(records, edges) if len(records) else ():
-            key = (int(part["snapshot"][0]), int(part["tick"][0]))
+            key = (int(part["epoch"][0]), int(part["snapshot"][0]), int(part["tick"][0]))
             if key != self.begun:
                 self._restart(key)
             known = part[part["index"] < self._size]
@@ -75,18 +79,19 @@ class SnapshotAssembler:
                 whole.append(self._counters())
         return whole
 
-    def _restart(self, key: tuple[int, int]) -> None:
+    def _restart(self, key: tuple[int, int, int]) -> None:
         self.begun = key
         self._values = np.zeros(self._size, np.uint64)
         self._seen = np.zeros(self._size, np.bool_)
         self._whole = False
 
     def _counters(self) -> Counters:
-        snapshot, tick = self.begun
+        epoch, snapshot, tick = self.begun
         single = {member.name.lower(): int(self._group(CounterGroup.GLOBAL)[member]) for member in GlobalCounter}
         return Counters(
             tick=tick,
             snapshot=snapshot,
+            epoch=epoch,
             clicks=self._group(CounterGroup.CLICKS),
             merged=self._group(CounterGroup.MERGED),
             gated=self._group(CounterGroup.GATED),
@@ -95,11 +100,7 @@ class SnapshotAssembler:
             heralds=self._group(CounterGroup.HERALDS),
             vetoed=self._group(CounterGroup.VETOED),
             heralds_lost=self._group(CounterGroup.HERALDS_LOST),
-            attempts=single["attempts"],
-            references_doubled=single["references_doubled"],
-            references_missed=single["references_missed"],
-            requests_bad=single["requests_bad"],
-            snapshots_lost=single["snapshots_lost"],
+            **single,
         )
 
     def _group(self, group: CounterGroup) -> Values:

@@ -1,14 +1,14 @@
 """Turn the board's bytes into arrays of events. The work is done in C, see csrc/decode.h."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._decode import ffi, lib
 from .errors import BridgeError, DecodeError, FrameTooNew, RecordOverrun, UnknownCoding, UnknownKind
-from .events import CLICK, COUNTER, GAP, HERALD, LOSS, REPLY, Batch
+from .events import CLICK, COUNTER, EPOCH, GAP, HERALD, LOSS, REPLY, TIME, Batch
 from .wire import CONTRACT_VERSION
 
 Buffer = bytes | bytearray | memoryview
@@ -22,7 +22,15 @@ ERRORS: Mapping[int, type[DecodeError]] = {
 
 WORD_BYTES = 4
 SCRATCH_EVENTS = 1024  # of each kind but clicks; any frame's fit, and full ones are drained
-SCRATCH_DTYPES = {"heralds": HERALD, "counters": COUNTER, "losses": LOSS, "replies": REPLY, "gaps": GAP}
+SCRATCH_DTYPES = {
+    "heralds": HERALD,
+    "counters": COUNTER,
+    "losses": LOSS,
+    "replies": REPLY,
+    "gaps": GAP,
+    "times": TIME,
+    "epochs": EPOCH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Stats:
     bytes_skipped: int  # bytes that belong to no intact frame
     duplicates: int  # frames that came twice in a row; the second is dropped
     restarts: int  # sequence numbers that went back: the board started anew
-    epoch: int  # of the last intact frame
+    epoch: int  # the highest of any frame, see events.CLICK
     errors: Mapping[type[DecodeError], int]  # frames that this contract cannot read, by reason
 
     def raise_for_errors(self) -> None:
@@ -69,8 +77,10 @@ class Decoder:
     After corruption every later intact frame is found, and what is missing is reported in `Batch.gaps`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int = 0) -> None:
+        """`epoch` is the one that was known last of this board; 0: none."""
         self._state = ffi.new("ql_decoder *")
+        lib.ql_begin(self._state, epoch)
         self._events = ffi.new("ql_events *")
         self._taken = ffi.new("size_t *")
         self._scratch = {name: np.empty(SCRATCH_EVENTS, dtype) for name, dtype in SCRATCH_DTYPES.items()}
@@ -99,8 +109,9 @@ class Decoder:
     def stats(self) -> Stats:
         state = self._state
         counts = {error: int(state.errors[code]) for code, error in ERRORS.items() if state.errors[code]}
-        names = ("bytes", "frames", "frames_missing", "bytes_skipped", "duplicates", "restarts", "epoch")
-        return Stats(**{name: int(getattr(state, name)) for name in names}, errors=counts)
+        names = ("bytes", "frames", "frames_missing", "bytes_skipped", "duplicates", "restarts")
+        plain = {name: int(getattr(state, name)) for name in names}
+        return Stats(**plain, epoch=int(state.newest), errors=counts)
 
     def _run(self, clicks_max: int, data: Buffer | None) -> Batch:
         clicks = np.empty(clicks_max, CLICK)
@@ -125,7 +136,7 @@ class Decoder:
 
     def _drain(self) -> Batch:
         out = self._events
-        if not (out.heralds_count or out.counters_count or out.losses_count or out.replies_count or out.gaps_count):
+        if not any(getattr(out, f"{name}_count") for name in self._scratch):
             return EMPTY
         arrays = {}
         for name, array in self._scratch.items():
@@ -138,18 +149,14 @@ class Decoder:
 def _with_clicks(batch: Batch, clicks: NDArray[np.void], count: int) -> Batch:
     """Hand out the buffer itself when it is well filled; a small part of it is copied, to let the rest go."""
     filled = clicks[:count]
-    return Batch(
-        clicks=filled if 2 * count >= len(clicks) else filled.copy(),
-        heralds=batch.heralds,
-        counters=batch.counters,
-        losses=batch.losses,
-        replies=batch.replies,
-        gaps=batch.gaps,
-    )
+    return replace(batch, clicks=filled if 2 * count >= len(clicks) else filled.copy())
 
 
 def count_clicks(clicks: NDArray[np.void], limit: int, before: NDArray[np.uint64], after: NDArray[np.uint64]) -> None:
-    """Add to `before[channel]` the clicks up to tick `limit`, to `after[channel]` the others. Shape (MAX_CHANNELS,)."""
+    """Add to `before[channel]` the clicks up to tick `limit`, to `after[channel]` the others. Shape (MAX_CHANNELS,).
+
+    Ticks are taken modulo 2**64: what is less than 2**63 ahead of the limit is after it.
+    """
     if len(clicks):
         lib.ql_count_clicks(
             ffi.from_buffer("ql_click[]", clicks),

@@ -21,6 +21,7 @@ from .wire import (
     Kind,
     Layout,
     Status,
+    TimeSource,
 )
 
 WORD_BYTES = 4
@@ -70,7 +71,15 @@ class Reply:
     value: int
 
 
-Record = Click | Herald | Counter | Loss | Reply
+@dataclass(frozen=True, slots=True)
+class Time:
+    tick: int
+    source: TimeSource
+    number: int
+    edges: int
+
+
+Record = Click | Herald | Counter | Loss | Reply | Time
 
 
 def pack(layout: Layout, values: Mapping[str, int | Sequence[int]]) -> bytes:
@@ -88,7 +97,7 @@ def pack(layout: Layout, values: Mapping[str, int | Sequence[int]]) -> bytes:
     return bytes(out)
 
 
-def _body(record: Herald | Counter | Loss | Reply) -> tuple[Kind, bytes]:
+def _body(record: Herald | Counter | Loss | Reply | Time) -> tuple[Kind, bytes]:
     match record:
         case Herald():
             kind, values = Kind.HERALD, _herald_values(record)
@@ -100,6 +109,8 @@ def _body(record: Herald | Counter | Loss | Reply) -> tuple[Kind, bytes]:
         case Reply():
             kind = Kind.REPLY
             values = {"id": record.id, "status": record.status, "address": record.address, "value": record.value}
+        case Time():
+            kind, values = Kind.TIME, {"source": record.source, "number": record.number, "edges": record.edges}
     return kind, pack(BODIES[kind], values)
 
 

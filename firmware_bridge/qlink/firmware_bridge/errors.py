@@ -55,3 +55,7 @@ class RecordOverrun(DecodeError):
 
 class FlashError(BridgeError):
     """A bitstream could not be loaded into a board."""
+
+
+class ClockUnfit(BridgeError):
+    """TIME records that say nothing of the board's clock."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,10 @@ class Patience:
 
 
 class Link:
-    """Owns a transport. Not thread-safe. `observe` is told of every batch, in order, before anyone can fetch it."""
+    """Owns a transport. Not thread-safe. `observe` is told of every batch, in order, before anyone can fetch it.
+
+    `epoch` is the one of the board that was known last; 0: none.
+    """
 
     def __init__(
         self,
@@ -36,12 +39,13 @@ class Link:
         patience: Patience,
         clock: Callable[[], float],
         observe: Callable[[Batch], None],
+        epoch: int = 0,
     ) -> None:
         self._transport = transport
         self._patience = patience
         self._clock = clock
         self._observe = observe
-        self._decoder = Decoder()
+        self._decoder = Decoder(epoch)
         self._pending: deque[Batch] = deque()
         self._pending_clicks = 0
         self._replies: list[NDArray[np.void]] = []
@@ -131,7 +135,7 @@ class Link:
         self._observe(batch)
         if len(batch.replies):
             self._replies.append(batch.replies)
-        events = Batch(batch.clicks, batch.heralds, batch.counters, batch.losses, EMPTY.replies, batch.gaps)
+        events = replace(batch, replies=EMPTY.replies)
         if not any(len(getattr(events, name)) for name in Batch.__slots__):
             return False
         self._pending.append(events)
@@ -145,6 +149,6 @@ class Link:
         for position, old in enumerate(self._pending):
             if self._pending_clicks <= PENDING_CLICKS // 2:
                 break
-            self._pending[position] = Batch(EMPTY.clicks, old.heralds, old.counters, old.losses, old.replies, old.gaps)
+            self._pending[position] = replace(old, clicks=EMPTY.clicks)
             self._pending_clicks -= len(old.clicks)
             self.clicks_discarded += len(old.clicks)

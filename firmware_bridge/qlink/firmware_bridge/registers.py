@@ -181,6 +181,13 @@ REGISTERS: tuple[Register, ...] = (
         repeat=Repeat.CHANNEL,
     ),
     Register("reference_delay", 0x90, (RegisterField("ticks", 0, Width.DELAY),), "the same for the reference"),
+    _whole(
+        "time_pps", 0x170, "1: every edge of the PPS input gives a TIME record, whether the board runs or not", bits=1
+    ),
+    _whole("time_ten_mhz", 0x171, "every so many edges of the 10 MHz input one gives a TIME record; 0: none does"),
+    _whole(
+        "epoch", 0x172, "of the timebase; 0 after reset, until a host writes another one, see wire.next_epoch", bits=8
+    ),
 )
 
 BY_NAME = {register.name: register for register in REGISTERS}

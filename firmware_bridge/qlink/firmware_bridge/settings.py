@@ -28,7 +28,7 @@ def check(configuration: Configuration, identity: Identity) -> None:
     if configuration.stream_channels is not None:
         _check_channels("stream_channels", configuration.stream_channels, identity)
     _check_range("flush_clocks", configuration.flush_clocks, 1, REGISTER_MAX)
-    for name in ("snapshot_clocks", "attempt_clocks", "reference_timeout"):
+    for name in ("snapshot_clocks", "attempt_clocks", "reference_timeout", "time_ten_mhz"):
         _check_range(name, getattr(configuration, name), 0, REGISTER_MAX)
     _check_delays(configuration, identity)
     _check_channels("gates", configuration.gates, identity)
@@ -47,8 +47,9 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
     for channel in range(identity.channels):
         yield Setting("delay", channel, configuration.common_delay + configuration.delays.get(channel, 0))
     yield Setting("reference_delay", 0, configuration.common_delay + configuration.reference_delay)
-    for name in ("flush_clocks", "snapshot_clocks", "attempt_clocks", "reference_timeout"):
+    for name in ("flush_clocks", "snapshot_clocks", "attempt_clocks", "reference_timeout", "time_ten_mhz"):
         yield Setting(name, 0, getattr(configuration, name))
+    yield Setting("time_pps", 0, int(configuration.time_pps))
     streamed = configuration.stream_channels
     yield Setting("stream_channels", 0, _mask(range(identity.channels) if streamed is None else streamed))
     for channel in range(identity.channels):

@@ -64,7 +64,10 @@ class _Clicks:
 
 
 class Ledger:
-    """Keeps a board's account from the batches and snapshots that come. Clicks have to come in the order of ticks."""
+    """Keeps a board's account from the batches and snapshots that come. Clicks have to come in the order of ticks.
+
+    Ticks are compared modulo 2**64: an account does not mind that they wrap. One of a timebase that has ended is void.
+    """
 
     def __init__(self) -> None:
         self.clicks_discarded = 0
@@ -92,7 +95,7 @@ class Ledger:
         clicks = batch.clicks
         for snapshot in snapshots:
             self._begin(snapshot.tick)
-            early = int(np.searchsorted(clicks["tick"], snapshot.tick, side="right"))
+            early = int(np.searchsorted(_since(clicks["tick"], snapshot.tick), 0, side="right"))
             self._take_clicks(clicks[:early])
             self._close(snapshot)
             clicks = clicks[early:]
@@ -101,7 +104,7 @@ class Ledger:
 
     def _begin(self, tick: int) -> None:
         """A snapshot of `tick` has begun to come: clicks up to there belong to its account."""
-        if tick > self._until:
+        if 0 < (tick - self._until) % 2**64 < 2**63:
             self._settle()
             self._received += self._later
             self._later[:] = 0
@@ -150,8 +153,8 @@ class Ledger:
         self._heralds += len(heralds)
 
     def _take_clicks(self, clicks: NDArray[np.void]) -> None:
-        if self._base is not None and len(clicks) and int(clicks["tick"][0]) <= self._base.tick:
-            clicks = clicks[clicks["tick"] > self._base.tick]
+        if self._base is not None and len(clicks):
+            clicks = clicks[np.searchsorted(_since(clicks["tick"], self._base.tick), 0, side="right") :]
         count_clicks(clicks, self._until, self._received, self._later)
         if self._later.any():
             self._settle()
@@ -164,6 +167,11 @@ class Ledger:
         self._account = _Clicks(
             now.tick, _padded(expected), self._received.astype(np.int64), _padded(now.clicks_lost - base.clicks_lost)
         )
+
+
+def _since(ticks: NDArray[np.uint64], tick: int) -> NDArray[np.int64]:
+    """Ticks after `tick`, negative before it."""
+    return (ticks - np.uint64(tick)).view(np.int64)
 
 
 def _padded(counts: NDArray[np.uint64]) -> Counts:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from itertools import accumulate
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 
 OFFSET_BITS = 27
 KIND_BITS = 5
@@ -74,7 +74,7 @@ HEADER = Layout(
         Field("words", 16),  # payload length in 32-bit words, 1 to MAX_FRAME_WORDS
         Field("sequence", 32),  # counts frames sent since reset, wraps
         Field("page", 40),  # tick >> OFFSET_BITS of every record inside
-        Field("epoch", 8),  # counts resets of the timebase, wraps
+        Field("epoch", 8),  # of the timebase, its lower bits, see `next_epoch`
         Field("coding", 8),
         Field("reserved", 8),
     ),
@@ -116,6 +116,14 @@ class Kind(IntEnum):
     COUNTER = 17
     LOSS = 18
     REPLY = 19
+    TIME = 20
+
+
+class TimeSource(IntEnum):
+    """Which input a TIME record is about."""
+
+    PPS = 0  # one pulse a second
+    TEN_MHZ = 1
 
 
 class HeraldFlag(IntFlag):
@@ -152,6 +160,15 @@ BODIES: dict[Kind, Layout] = {
         "reply",  # `value`: the register's, of a read that is OK; else the request's own
         (Field("id", 8), Field("status", 8), Field("address", 16), Field("value", 32)),
     ),
+    Kind.TIME: Layout(
+        "time",  # the offset is that of an edge of a clock that is not the board's
+        (
+            Field("source", 8),  # a `TimeSource`
+            Field("reserved", 24),
+            Field("number", 32),  # of this record, by source; lost ones have theirs, too; wraps
+            Field("edges", 64),  # edges of the 10 MHz input so far; this one included if it is one
+        ),
+    ),
 }
 
 MAX_RECORD_WORDS = 1 + max(body.bytes for body in BODIES.values()) // 4
@@ -161,7 +178,7 @@ class CounterGroup(IntEnum):
     """Counters come in groups of up to 16, `index = group * 16 + channel or pattern`.
 
     A loss bracket's `source` is the index of the counter that counts the same losses: `CLICKS_LOST`, `HERALDS_LOST` or
-    `GLOBAL`'s `SNAPSHOTS_LOST`. Per channel `clicks == delivered + CLICKS_FILTERED + CLICKS_LOST`; heralds alike.
+    `GLOBAL`'s that end in `_LOST`. Per channel `clicks == delivered + CLICKS_FILTERED + CLICKS_LOST`; heralds alike.
     """
 
     CLICKS = 0  # per channel: rising edges, merged ones not included
@@ -183,6 +200,9 @@ class GlobalCounter(IntEnum):
     REFERENCES_MISSED = 2
     REQUESTS_BAD = 3  # requests with a wrong CRC
     SNAPSHOTS_LOST = 4  # snapshots that fell due while one was being sent
+    TIMES_MERGED = 5  # system clocks in which the PPS or the 10 MHz input rose twice: the second edge is not counted
+    PPS_LOST = 6  # TIME records of the PPS input bracketed as lost
+    TEN_MHZ_LOST = 7  # likewise of the 10 MHz input
 
 
 GROUP_SIZE = 16
@@ -190,3 +210,16 @@ GROUP_SIZE = 16
 
 def counter_index(group: CounterGroup, member: int = 0) -> int:
     return group * GROUP_SIZE + member
+
+
+UNNAMED = 0
+"""The epoch of a timebase that no host has named: it is that after every reset of the board."""
+
+
+def next_epoch(epoch: int) -> int:
+    """The epoch after this one. The lower eight bits, which headers carry, are never `UNNAMED`.
+
+    A host writes these to the register `epoch` when it finds `UNNAMED` there. The board goes on to the next by itself
+    when its ticks wrap, and frames with ticks from before that carry the one before.
+    """
+    return epoch + 1 if (epoch + 1) % 2**8 != UNNAMED else epoch + 2

@@ -50,8 +50,10 @@ class Detection(wiring.Component):
     heralds_lost : Out(patterns), a herald of this pattern was decided in `clock` and has no record
     """
 
-    def __init__(self, parameters):
+    def __init__(self, parameters, timebase_start=0):
+        """Clocks are numbered from `timebase_start` on."""
         self.parameters = parameters
+        self._timebase_start = timebase_start
         super().__init__(
             {
                 "samples": In(parameters.channels * parameters.samples),
@@ -80,7 +82,7 @@ class Detection(wiring.Component):
         with m.Elif(clearing != 0):
             m.d.sync += clearing.eq(clearing - 1)
 
-        m.submodules.timebase = timebase = Timebase(self.parameters, DECIDED)
+        m.submodules.timebase = timebase = Timebase(self.parameters, DECIDED, self._timebase_start)
         m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
 
         pins, valid, delaying = self._delay(m)

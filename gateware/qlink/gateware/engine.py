@@ -8,8 +8,9 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .detection import Detection
+from .detection import DECIDED, Detection
 from .reporting import Reporting
+from .time_capture import TimeCapture
 
 __all__ = ["TimingEngine", "source_hash"]
 
@@ -25,6 +26,7 @@ class TimingEngine(wiring.Component):
     -------
     samples : In(channels * samples), bit `c * samples + s` is channel `c` at subtick `s`, 0 the oldest
     reference : In(samples), the same for the reference
+    pps, ten_mhz : In(samples), the same for the inputs of another clock, see `TimeCapture`
     heralds : Out(4), one pin per outcome, high for one clock
     skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`. For the twin
         only: 0 on a board
@@ -34,15 +36,21 @@ class TimingEngine(wiring.Component):
     downstream : In(stream of 8), bytes from the host
     """
 
-    def __init__(self, parameters, build=None, counters_start=0):
-        """`build` is by default the hash of the gateware's source. Counters begin at `counters_start`."""
+    def __init__(self, parameters, build=None, counters_start=0, timebase_start=0):
+        """`build` is by default the hash of the gateware's source.
+
+        Counters begin at `counters_start`, and clock numbers at `timebase_start`.
+        """
         self.parameters = parameters
         self._build = source_hash() if build is None else build
         self._counters_start = counters_start
+        self._timebase_start = timebase_start
         super().__init__(
             {
                 "samples": In(parameters.channels * parameters.samples),
                 "reference": In(parameters.samples),
+                "pps": In(parameters.samples),
+                "ten_mhz": In(parameters.samples),
                 "heralds": Out(4),
                 "skip": In(32),
                 "idle": Out(1),
@@ -54,9 +62,11 @@ class TimingEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.detection = front = Detection(self.parameters)
+        m.submodules.detection = front = Detection(self.parameters, self._timebase_start)
+        m.submodules.time_capture = times = TimeCapture(self.parameters, DECIDED)
         m.submodules.reporting = back = Reporting(self.parameters, self._build, self._counters_start)
         connect(m, front.heralds, back.heralds)
+        connect(m, times.times, back.times)
         connect(m, back.upstream, flipped(self.upstream))
         connect(m, flipped(self.downstream), back.downstream)
         m.d.comb += [
@@ -64,13 +74,21 @@ class TimingEngine(wiring.Component):
             front.reference.eq(self.reference),
             front.settings.eq(back.settings),
             front.skip.eq(self.skip),
+            times.pps.eq(self.pps),
+            times.ten_mhz.eq(self.ten_mhz),
+            times.every_pps.eq(back.time_pps),
+            times.every_ten_mhz.eq(back.time_ten_mhz),
+            times.rearm.eq(back.time_rearm),
+            times.clock.eq(front.clock),
+            back.times_lost.eq(times.lost),
+            back.times_merged.eq(times.merged),
             back.clock.eq(front.clock),
             back.clicks.eq(front.clicks),
             back.counts.eq(front.counts),
             back.heralds_lost.eq(front.heralds_lost),
             back.skip.eq(self.skip),
             self.heralds.eq(front.pins),
-            self.idle.eq(front.idle & back.idle),
+            self.idle.eq(front.idle & times.idle & back.idle),
             self.deadline.eq(Mux(front.deadline < back.deadline, front.deadline, back.deadline)),
         ]
         return m

@@ -31,6 +31,7 @@ class Framer(wiring.Component):
     flush_clocks : In(32)
     flush : In(1), high for one clock
     skip : In(32), clocks that pass at the coming edge besides the one
+    epoch, wrapped : as in `FrameSender`
     bytes : Out(stream of 8)
     idle : Out(1), nothing happens before a record comes or the open frame is `deadline` clocks older
     deadline : Out(32)
@@ -49,6 +50,8 @@ class Framer(wiring.Component):
                 "flush_clocks": In(32),
                 "flush": In(1),
                 "skip": In(32),
+                "epoch": In(8),
+                "wrapped": In(1),
                 "bytes": Out(stream.Signature(8)),
                 "idle": Out(1),
                 "deadline": Out(32),
@@ -66,6 +69,8 @@ class Framer(wiring.Component):
         m.d.comb += [
             read.addr.eq(sender.address),
             sender.word.eq(read.data),
+            sender.epoch.eq(self.epoch),
+            sender.wrapped.eq(self.wrapped),
             sender.frames.payload.eq(waiting.r_data),
             sender.frames.valid.eq(waiting.r_rdy),
             waiting.r_en.eq(sender.frames.ready),

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, Access, Register, Repeat, Width
-from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, Kind, Operation, Status
+from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, UNNAMED, Kind, Operation, Status
 
 from .interface import Settings
 from .layouts import shape_of
@@ -75,6 +75,10 @@ class RegisterFile(wiring.Component):
     flush_clocks, snapshot_clocks : Out(32)
     flush, snapshot : Out(1), commanded; high for one clock
     retimed : Out(1), `snapshot_clocks` was written; high for one clock
+    time_pps : Out(1), time_ten_mhz : Out(32)
+    time_rearm : Out(1), `time_ten_mhz` was written; high for one clock
+    epoch : Out(8)
+    wrap : In(1), ticks begin anew: the epoch becomes the next one, if it has a number
     idle : Out(1), no request is under way
     """
 
@@ -92,6 +96,11 @@ class RegisterFile(wiring.Component):
                 "flush": Out(1),
                 "snapshot": Out(1),
                 "retimed": Out(1),
+                "time_pps": Out(1),
+                "time_ten_mhz": Out(32),
+                "time_rearm": Out(1),
+                "epoch": Out(8),
+                "wrap": In(1),
                 "idle": Out(1),
             }
         )
@@ -206,9 +215,15 @@ class RegisterFile(wiring.Component):
             self.flush_clocks.eq(by_name["flush_clocks"][0].value),
             self.snapshot_clocks.eq(by_name["snapshot_clocks"][0].value),
             self.retimed.eq(by_name["snapshot_clocks"][0].written),
+            self.time_pps.eq(by_name["time_pps"][0].value),
+            self.time_ten_mhz.eq(by_name["time_ten_mhz"][0].value),
+            self.time_rearm.eq(by_name["time_ten_mhz"][0].written),
+            self.epoch.eq(by_name["epoch"][0].value),
             settings.attempt_clocks.eq(by_name["attempt_clocks"][0].value),
             settings.reference_timeout.eq(by_name["reference_timeout"][0].value),
         ]
+        with m.If(self.wrap & (self.epoch != UNNAMED)):
+            m.d.sync += by_name["epoch"][0].value.eq(Mux(self.epoch.all(), 1, self.epoch + 1))
         for c in range(self._parameters.channels):
             m.d.comb += [
                 settings.gate_start[c].eq(by_name["gate_start"][c].value),

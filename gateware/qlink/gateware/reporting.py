@@ -10,9 +10,10 @@ from .clicks import ClickRecorder
 from .counters import CounterBank, counter_indices
 from .framer import Framer
 from .interface import ClickSlot, Counts, Herald, Settings
-from .layouts import RecordWord
+from .layouts import RecordWord, stamped
 from .losses import LossMeter
 from .parameters import TICK_BITS
+from .pipeline import delayed
 from .record_queue import RecordQueue
 from .records import Merger, Serialiser
 from .register_file import RegisterFile
@@ -22,7 +23,8 @@ from .timer import Timer
 
 __all__ = ["Reporting"]
 
-SNAPSHOTS_LOST = counter_index(CounterGroup.GLOBAL, GlobalCounter.SNAPSHOTS_LOST)
+TIMES_LOST = (GlobalCounter.PPS_LOST, GlobalCounter.TEN_MHZ_LOST)  # in the order of wire.TimeSource
+LOST_SINGLY = (*TIMES_LOST, GlobalCounter.SNAPSHOTS_LOST)
 
 
 class Reporting(wiring.Component):
@@ -34,7 +36,9 @@ class Reporting(wiring.Component):
     Members
     -------
     clock, clicks, counts, heralds, heralds_lost : as in `Detection`
+    times, times_lost, times_merged : as `TimeCapture` has them
     settings : Out(Settings)
+    time_pps, time_ten_mhz, time_rearm : Out, as in `RegisterFile`
     skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`
     idle : Out(1), if nothing comes in, nothing will happen for `deadline` clocks
     deadline : Out(32)
@@ -54,7 +58,13 @@ class Reporting(wiring.Component):
                 "counts": In(Counts(parameters)),
                 "heralds": In(stream.Signature(Herald)),
                 "heralds_lost": In(parameters.patterns),
+                "times": In(stream.Signature(stamped(Kind.TIME))),
+                "times_lost": In(len(TIMES_LOST)),
+                "times_merged": In(1),
                 "settings": Out(Settings(parameters)),
+                "time_pps": Out(1),
+                "time_ten_mhz": Out(32),
+                "time_rearm": Out(1),
                 "skip": In(32),
                 "idle": Out(1),
                 "deadline": Out(32),
@@ -74,7 +84,7 @@ class Reporting(wiring.Component):
         m.submodules.framer = framer = Framer(p)
         m.submodules.timer = timer = Timer()
         m.submodules.losses = losses = LossMeter(p, self._event_sources())
-        m.submodules.merger = merger = Merger(5)
+        m.submodules.merger = merger = Merger(6)
         serialisers = {kind: Serialiser(kind) for kind in Kind}
         for kind, serialiser in serialisers.items():
             m.submodules[f"{kind.name.lower()}_records"] = serialiser
@@ -86,7 +96,10 @@ class Reporting(wiring.Component):
         connect(m, recorder.records, before.i)
         connect(m, before.o, queue.i)
         connect(m, queue.o, behind.i)
-        ranked = [*(serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.COUNTER)), behind.o]
+        ranked = [
+            *(serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.TIME, Kind.COUNTER)),
+            behind.o,
+        ]
         for source, records in zip(merger.sources, ranked, strict=True):
             connect(m, records, source)
         connect(m, merger.records, framer.records)
@@ -96,6 +109,7 @@ class Reporting(wiring.Component):
         due = self._time_snapshots(m, timer, registers)
         self._snap(m, due, clock, counters, losses, serialisers[Kind.COUNTER])
         self._reply(m, clock, registers, serialisers[Kind.REPLY])
+        self._pass_times(m, clock, losses, registers, framer, serialisers[Kind.TIME])
         self._pass_heralds(m, losses, serialisers[Kind.HERALD], serialisers[Kind.LOSS])
         self._count(m, counts, recorder, losses, parser, counters)
 
@@ -108,13 +122,22 @@ class Reporting(wiring.Component):
         ]
         quiet = [framer.idle, merger.idle, queue.idle, recorder.idle, losses.idle, registers.idle, parser.idle]
         quiet += [serialiser.events.ready for serialiser in serialisers.values()]
-        quiet += [~self.heralds.valid, ~counters.busy, ~due, ~timer.start, ~counts.as_value().any(), ~losses.lost.any()]
+        quiet += [
+            ~self.heralds.valid,
+            ~self.times.valid,
+            ~counters.busy,
+            ~due,
+            ~timer.start,
+            ~counts.as_value().any(),
+            ~losses.lost.any(),
+        ]
         m.d.comb += self.idle.eq(Cat(quiet).all())
         return m
 
     def _event_sources(self):
         patterns = range(self._parameters.patterns)
-        return [*(counter_index(CounterGroup.HERALDS_LOST, p) for p in patterns), SNAPSHOTS_LOST]
+        singles = (counter_index(CounterGroup.GLOBAL, member) for member in LOST_SINGLY)
+        return [*(counter_index(CounterGroup.HERALDS_LOST, p) for p in patterns), *singles]
 
     def _take_in(self, m, recorder, losses, registers):
         """Register what comes in, all by the same clock. A skipped clock passes here as it does in front."""
@@ -133,6 +156,7 @@ class Reporting(wiring.Component):
             recorder.streamed.eq(registers.stream_channels),
             losses.clock.eq(clock),
             losses.lost[: p.patterns].eq(heralds_lost),
+            losses.lost[p.patterns :][: len(TIMES_LOST)].eq(delayed(m, self.times_lost, 1)),
         ]
         return clock, counts
 
@@ -180,6 +204,22 @@ class Reporting(wiring.Component):
             registers.replies.ready.eq(serialiser.events.ready),
         ]
 
+    def _pass_times(self, m, clock, losses, registers, framer, times):
+        """Let the records of other clocks through, and tell what timebase they are of."""
+        wraps = Signal()  # the next epoch stands before any event of it is in a frame
+        last = Signal()
+        connect(m, flipped(self.times), times.events)
+        m.d.sync += [last.eq(clock[-1]), wraps.eq(last & ~clock[-1])]
+        m.d.comb += [
+            losses.may_close[self._parameters.patterns :][: len(TIMES_LOST)].eq((~self.times.valid).replicate(2)),
+            registers.wrap.eq(wraps),
+            framer.epoch.eq(registers.epoch),
+            framer.wrapped.eq(delayed(m, ~last, 2)),  # not before the epoch is the next one, there
+            self.time_pps.eq(registers.time_pps),
+            self.time_ten_mhz.eq(registers.time_ten_mhz),
+            self.time_rearm.eq(registers.time_rearm),
+        ]
+
     def _pass_heralds(self, m, losses, heralds, brackets):
         """Let heralds and the brackets of lost ones keep their order.
 
@@ -207,6 +247,9 @@ class Reporting(wiring.Component):
             GlobalCounter.REFERENCES_MISSED: counts.references_missed,
             GlobalCounter.REQUESTS_BAD: parser.bad,
             GlobalCounter.SNAPSHOTS_LOST: losses.lost[-1],
+            GlobalCounter.TIMES_MERGED: delayed(m, self.times_merged, 1),
+            GlobalCounter.PPS_LOST: losses.lost[p.patterns],
+            GlobalCounter.TEN_MHZ_LOST: losses.lost[p.patterns + 1],
         }
         groups = {
             CounterGroup.CLICKS: counts.clicks,

@@ -1,6 +1,6 @@
 """The way out: frames from memory to bytes, with header, sequence number and CRC."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import crc, data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,6 +24,8 @@ class FrameSender(wiring.Component):
     Members
     -------
     frames : In(stream of FrameTag)
+    epoch : In(8), of the timebase now
+    wrapped : In(1), the highest bit of a tick is 0 now: a page in which it is 1 is from before the last wrap
     address : Out, where the next payload word lies
     word : In(32)
     taken : Out(1), the word at `address` is no longer needed
@@ -36,6 +38,8 @@ class FrameSender(wiring.Component):
         super().__init__(
             {
                 "frames": In(stream.Signature(FrameTag)),
+                "epoch": In(8),
+                "wrapped": In(1),
                 "address": Out(range(depth)),
                 "word": In(WORD_BITS),
                 "taken": Out(1),
@@ -56,6 +60,9 @@ class FrameSender(wiring.Component):
         left = Signal(WORD_BYTES)  # one bit for each byte not yet sent
         fresh = Signal()
         tag = self.frames.payload
+        epoch = Signal(8)
+        last_epoch = Signal(8)
+        m.d.sync += [epoch.eq(self.epoch), last_epoch.eq(Mux(self.epoch > 1, self.epoch - 1, -self.epoch))]
 
         m.d.comb += [
             self.bytes.payload.eq(shift),
@@ -79,7 +86,7 @@ class FrameSender(wiring.Component):
                     header.words.eq(tag.words),
                     header.sequence.eq(sequence),
                     header.page.eq(tag.page),
-                    header.epoch.eq(0),
+                    header.epoch.eq(Mux(tag.page[-1] & self.wrapped, last_epoch, epoch)),
                     header.coding.eq(Coding.PLAIN),
                     header_left.eq(HEADER.bytes // WORD_BYTES),
                     words_left.eq(tag.words),

@@ -14,9 +14,10 @@ class Timebase(wiring.Component):
     clock : Out, the clock number of what is `latency` clocks behind the pins
     """
 
-    def __init__(self, parameters, latency):
+    def __init__(self, parameters, latency, start=0):
+        """`start` is the number of the first clock."""
         self.latency = latency
-        super().__init__({"skip": In(32), "clock": Out(parameters.clock_bits)})
+        super().__init__({"skip": In(32), "clock": Out(parameters.clock_bits, init=start)})
 
     def elaborate(self, platform):
         m = Module()

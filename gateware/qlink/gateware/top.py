@@ -12,7 +12,7 @@ from .uart import Uart
 __all__ = ["Top", "ft245_top", "uart_top"]
 
 STREAMS = ("upstream", "downstream")
-ENGINE_INPUTS = ("samples", "reference")
+ENGINE_INPUTS = ("samples", "reference", "pps", "ten_mhz")
 
 
 class Top(wiring.Component):
@@ -23,7 +23,7 @@ class Top(wiring.Component):
 
     Members
     -------
-    samples, reference : In, heralds : Out(4), skip : In(32), as in `TimingEngine`
+    samples, reference, pps, ten_mhz : In, heralds : Out(4), skip : In(32), as in `TimingEngine`
     and those of `link` that are not its byte streams
     """
 

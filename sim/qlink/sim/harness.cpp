@@ -16,16 +16,16 @@ extern "C" {
 
 namespace {
 
-constexpr uint8_t REFERENCE = 255;
-constexpr int REFERENCE_SLOT = 16;
+constexpr uint8_t REFERENCE = 255;  // the first of the inputs that are no detector; they count down
+constexpr int REFERENCE_SLOT = 16, PPS_SLOT = 17, SLOTS = 19;
 constexpr uint64_t NEVER = UINT64_MAX;
 constexpr uint64_t LONGEST_SKIP = UINT32_MAX;
 
 // Pin levels of one clock; bit c * SAMPLES + s is channel c at subtick s.
 struct Levels {
     uint64_t samples = 0;
-    uint32_t reference = 0;
-    bool quiet() const { return samples == 0 && reference == 0; }
+    uint32_t others[SLOTS - REFERENCE_SLOT] = {};  // reference, PPS, 10 MHz
+    bool quiet() const { return samples == 0 && (others[0] | others[1] | others[2]) == 0; }
 };
 
 }  // namespace
@@ -35,7 +35,7 @@ struct twin {
     Vtwin top{&context};
     twin_options options;
     twin_state state{};
-    uint64_t last_edge[REFERENCE_SLOT + 1];
+    uint64_t last_edge[SLOTS];
     uint64_t next_up = 0, next_down = 0;  // first clock at which the link takes the next byte
     std::deque<twin_stall> stalls;
     std::vector<twin_pulse> pulses;
@@ -45,6 +45,8 @@ struct twin {
         top.clk = 0;
         top.samples = 0;
         top.references = 0;
+        top.pps = 0;
+        top.ten_mhz = 0;
         top.skip = 0;
         top.up_ready = 0;
         top.down_valid = 0;
@@ -60,15 +62,15 @@ struct twin {
         const uint64_t end = (state.now + 1) * SAMPLES;
         while (work.clicks_taken < work.click_count && work.clicks[work.clicks_taken].tick < end) {
             const twin_click &click = work.clicks[work.clicks_taken++];
-            const int slot = click.channel == REFERENCE ? REFERENCE_SLOT : click.channel;
+            const int slot = click.channel < REFERENCE_SLOT ? click.channel : REFERENCE_SLOT + REFERENCE - click.channel;
             const uint64_t subtick = click.tick % SAMPLES;
             if (click.tick - last_edge[slot] <= 1) {  // the pin is high already, or was a tick ago
                 state.unresolved[slot]++;
                 continue;
             }
             last_edge[slot] = click.tick;
-            if (slot == REFERENCE_SLOT)
-                pins.reference |= 1u << subtick;
+            if (slot >= REFERENCE_SLOT)
+                pins.others[slot - REFERENCE_SLOT] |= 1u << subtick;
             else
                 pins.samples |= 1ull << (slot * SAMPLES + subtick);
         }
@@ -114,7 +116,9 @@ struct twin {
 
             const Levels pins = levels(work);
             top.samples = pins.samples;
-            top.references = pins.reference;
+            top.references = pins.others[0];
+            top.pps = pins.others[PPS_SLOT - REFERENCE_SLOT];
+            top.ten_mhz = pins.others[PPS_SLOT + 1 - REFERENCE_SLOT];
             top.up_ready = takes;
             if (takes) {
                 work.bytes[work.bytes_given++] = top.up_payload;

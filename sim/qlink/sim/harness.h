@@ -4,7 +4,7 @@ typedef struct twin twin;
 
 typedef struct {
     uint64_t tick;
-    uint8_t channel; /* 255: the reference input */
+    uint8_t channel; /* 255: the reference input; 254: PPS; 253: 10 MHz */
     uint8_t pad[7];
 } twin_click; /* laid out like qlink.firmware_bridge.events.CLICK */
 
@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
     uint64_t now;            /* clocks since reset */
     uint64_t evaluated;      /* clocks that were computed; the others were skipped */
-    uint64_t unresolved[17]; /* clicks that could not be an edge: by channel, the last is the reference */
+    uint64_t unresolved[19]; /* clicks that could not be an edge: by channel, then reference, PPS, 10 MHz */
     uint8_t idle;            /* nothing moves inside, and no byte waits */
 } twin_state;
 

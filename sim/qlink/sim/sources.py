@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from qlink.firmware_bridge.events import CLICK
 
 REFERENCE = 255  # the channel number of a reference edge
+PPS = 254  # of one of the input that has a pulse a second
+TEN_MHZ = 253  # and of the 10 MHz input
+INPUTS = (REFERENCE, PPS, TEN_MHZ)  # those that are no detector
 CHANNELS = 256
 _LONG_AGO = -(2**62)
 
@@ -64,7 +67,8 @@ def limited(source: Iterable[Stretch], end: int) -> Source:
 def detected(raw: Iterable[Stretch], dead: int) -> Source:
     """Sort clicks, hold back those that lie beyond their stretch, and drop those that the dead time swallows.
 
-    After a click a channel is blind for `dead` ticks; a click meanwhile does not prolong that. The reference never is.
+    After a click a channel is blind for `dead` ticks; a click meanwhile does not prolong that. Inputs that are no detector
+    never are.
     """
     held, last = np.empty(0, CLICK), np.full(CHANNELS, _LONG_AGO, np.int64)
     for stretch in raw:
@@ -78,7 +82,7 @@ def detected(raw: Iterable[Stretch], dead: int) -> Source:
 def _seen(clicks: Clicks, dead: int, last: NDArray[np.int64]) -> Clicks:
     seen = np.ones(len(clicks), bool)
     for channel in np.unique(clicks["channel"]):
-        if channel == REFERENCE:
+        if channel in INPUTS:
             continue
         where = np.flatnonzero(clicks["channel"] == channel)
         ticks = clicks["tick"][where].astype(np.int64)

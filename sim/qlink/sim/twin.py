@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qlink.firmware_bridge.events import CLICK
 
 from .errors import TwinError
-from .sources import REFERENCE
+from .sources import INPUTS
 from .twin_build import Progress, build, silent
 
 if TYPE_CHECKING:
@@ -65,10 +65,14 @@ class Twin:
             raise TwinError(f"clocks_per_byte has to be at least 1, not {link.clocks_per_byte}")
         self.channels, self.samples = channels, samples
         self._lib: Any = _open(library)
-        options = _ffi().new("twin_options *", (link.skipping, link.capture, link.clocks_per_byte))
-        self._twin = _ffi().gc(self._lib.twin_new(options), self._lib.twin_delete)
-        self._state = self._lib.twin_look(self._twin)
+        self._options = _ffi().new("twin_options *", (link.skipping, link.capture, link.clocks_per_byte))
         self._buffer = np.empty(_BUFFER_BYTES, np.uint8)
+        self.reset()
+
+    def reset(self) -> None:
+        """Let the board start anew, as after power-on or when its clock locks again: what is under way is gone."""
+        self._twin = _ffi().gc(self._lib.twin_new(self._options), self._lib.twin_delete)
+        self._state = self._lib.twin_look(self._twin)
         self._clicks = no_clicks()
         self._requests = b""
 
@@ -94,11 +98,11 @@ class Twin:
 
     @property
     def unresolved(self) -> list[int]:
-        """Clicks within a tick of one on the same channel, which are no edge: by channel, the reference last."""
-        return [*self._state.unresolved[0 : self.channels], self._state.unresolved[16]]
+        """Clicks within a tick of one on the same channel, which are no edge: by channel, then as `sources.INPUTS`."""
+        return [*self._state.unresolved[0 : self.channels], *self._state.unresolved[16 : 16 + len(INPUTS)]]
 
     def feed(self, clicks: NDArray[np.void]) -> None:
-        """Put `clicks` (dtype CLICK, sorted by tick; channel 255 is the reference) behind those that wait."""
+        """Put `clicks` (dtype CLICK, sorted by tick; `sources` names inputs that are no detector) behind those that wait."""
         if not len(clicks):
             return
         ticks, channels = clicks["tick"], clicks["channel"]
@@ -106,7 +110,7 @@ class Twin:
             raise TwinError("clicks have to be sorted by tick")
         if int(ticks[0]) < self.now * self.samples:
             raise TwinError(f"a click at tick {ticks[0]} comes too late: the twin is at tick {self.now * self.samples}")
-        if ((channels >= self.channels) & (channels != REFERENCE)).any():
+        if ((channels >= self.channels) & (channels < min(INPUTS))).any():
             raise TwinError(f"a click's channel is out of range: this twin has channels 0 to {self.channels - 1}")
         self._clicks = np.concatenate([self._clicks, clicks]) if len(self._clicks) else np.ascontiguousarray(clicks)
 

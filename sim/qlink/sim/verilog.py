@@ -29,6 +29,8 @@ def convert(engine: Any) -> str:
         "clk": domain.clk,
         "samples": engine.samples,
         "references": engine.reference,
+        "pps": engine.pps,
+        "ten_mhz": engine.ten_mhz,
         "skip": engine.skip,
         "up_ready": up.ready,
         "down_valid": down.valid,

@@ -40,6 +40,8 @@ class BoardTop(Elaboratable):
         m.d.comb += [
             core.samples.eq(inputs.samples),
             core.reference.eq(inputs.samples[len(core.samples) :]),
+            core.pps.eq(0),
+            core.ten_mhz.eq(0),
             core.skip.eq(0),
         ]
         for outcome in range(len(profile.heralds)):
