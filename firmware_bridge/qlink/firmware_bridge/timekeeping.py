@@ -105,7 +105,7 @@ def _counts(records: NDArray[np.void], source: TimeSource) -> NDArray[np.int64]:
     """How many pulses the board has counted up to each record, from any number on. Numbers wrap, edges do not."""
     if source is TimeSource.TEN_MHZ:
         edges: NDArray[np.uint64] = records["edges"]
-        return (edges - edges[0]).astype(np.int64)
+        return (edges - edges[:1]).astype(np.int64)
     steps = np.diff(records["number"], prepend=records["number"][:1]).astype(np.uint32)
     return np.cumsum(steps.astype(np.int64))
 

@@ -67,8 +67,8 @@ def limited(source: Iterable[Stretch], end: int) -> Source:
 def detected(raw: Iterable[Stretch], dead: int) -> Source:
     """Sort clicks, hold back those that lie beyond their stretch, and drop those that the dead time swallows.
 
-    After a click a channel is blind for `dead` ticks; a click meanwhile does not prolong that. Inputs that are no detector
-    never are.
+    After a click a channel is blind for `dead` ticks; a click meanwhile does not prolong that. Other
+    inputs never are.
     """
     held, last = np.empty(0, CLICK), np.full(CHANNELS, _LONG_AGO, np.int64)
     for stretch in raw:

@@ -102,7 +102,7 @@ class Twin:
         return [*self._state.unresolved[0 : self.channels], *self._state.unresolved[16 : 16 + len(INPUTS)]]
 
     def feed(self, clicks: NDArray[np.void]) -> None:
-        """Put `clicks` (dtype CLICK, sorted by tick; `sources` names inputs that are no detector) behind those that wait."""
+        """Put `clicks` (dtype CLICK, sorted by tick; `sources` names other inputs) behind those that wait."""
         if not len(clicks):
             return
         ticks, channels = clicks["tick"], clicks["channel"]
