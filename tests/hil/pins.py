@@ -10,7 +10,7 @@ from cocotb.task import resume
 from cocotb.triggers import FallingEdge, RisingEdge, Timer, ValueChange
 from cocotb.utils import get_sim_time
 
-from qlink.sim.sources import REFERENCE
+from qlink.sim.sources import INPUTS
 
 CLOCK_PS = 5000
 CLKOUT_PS = 16666
@@ -112,7 +112,7 @@ class PinStimulus:
     def __init__(self, dut):
         self._dut = dut
         self._last, self._pulses = [], []  # times of edges and of herald pulses, ps
-        dut.samples.value = dut.reference.value = 0
+        self._set(())
         cocotb.start_soon(self._watch())
 
     def edges(self, edges):
@@ -132,15 +132,19 @@ class PinStimulus:
         for tick, channels in levels.items():
             while now < tick:
                 await RisingEdge(self._dut.clk)
-                self._dut.samples.value = self._dut.reference.value = 0
+                self._set(())
                 now += 1
-            self._dut.samples.value = sum(1 << channel for channel in channels if channel != REFERENCE)
-            self._dut.reference.value = int(REFERENCE in channels)
+            self._set(channels)
             made = get_sim_time("ps")
         self._last.append(made)
         await RisingEdge(self._dut.clk)
-        self._dut.samples.value = self._dut.reference.value = 0
+        self._set(())
         await Timer(SETTLE_CLOCKS * CLOCK_PS, "ps")
+
+    def _set(self, channels):
+        self._dut.samples.value = sum(1 << channel for channel in channels if channel not in INPUTS)
+        for name, channel in zip(("reference", "pps", "ten_mhz"), INPUTS, strict=True):
+            getattr(self._dut, name).value = int(channel in channels)
 
     async def _watch(self):
         while True:

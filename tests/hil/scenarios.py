@@ -12,8 +12,8 @@ from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pa
 from qlink.firmware_bridge.encoding import encode_request
 from qlink.firmware_bridge.errors import BoardError, ConfigurationError, EndOfStream
 from qlink.firmware_bridge.registers import Mode
-from qlink.firmware_bridge.wire import CONTRACT_VERSION, HeraldFlag, Operation
-from qlink.sim.sources import REFERENCE
+from qlink.firmware_bridge.wire import CONTRACT_VERSION, HeraldFlag, Operation, TimeSource
+from qlink.sim.sources import PPS, REFERENCE, TEN_MHZ
 
 GARBAGE = bytes(range(256)) + b"QLQRQLQR"
 
@@ -144,6 +144,27 @@ def inputs_are_delayed_by_single_ticks(rig: Rig) -> None:
         board.configure(Configuration(delays={0: board.identity.delay_ticks + 1}))
 
 
+def edges_of_another_clock_are_timed(rig: Rig) -> None:
+    board, samples = rig.board, rig.board.identity.samples
+    board.configure(Configuration(time_pps=True, time_ten_mhz=3))
+    rig.edges(*((20 * n * samples, TEN_MHZ) for n in range(7)), (126 * samples, PPS))
+    board.flush()
+    times = np.sort(_rest(rig, "times"), order="tick")
+    assert list(times["source"]) == [TimeSource.TEN_MHZ, TimeSource.TEN_MHZ, TimeSource.PPS]
+    assert list(times["edges"] - times["edges"][0]) == [0, 3, 4]
+    assert list(times["tick"] - times["tick"][0]) == [0, 60 * samples, 86 * samples]
+    board.configure(Configuration())
+
+
+def an_epoch_stays_until_the_board_starts_anew(rig: Rig) -> None:
+    assert rig.board.epoch > 0
+    assert rig.board.read("epoch") == rig.board.epoch % 256
+    before = rig.board.snapshot()
+    after = rig.board.snapshot()
+    assert (before.epoch, before.tick) < (after.epoch, after.tick)
+    assert before.epoch == rig.board.epoch
+
+
 SCENARIOS = (
     board_says_who_it_is,
     registers_keep_what_is_written,
@@ -154,6 +175,8 @@ SCENARIOS = (
     only_gated_clicks_of_this_attempt_count,
     nothing_counts_while_stopped,
     inputs_are_delayed_by_single_ticks,
+    edges_of_another_clock_are_timed,
+    an_epoch_stays_until_the_board_starts_anew,
 )
 
 
@@ -166,6 +189,6 @@ def _rest(rig: Rig, kind: str) -> np.ndarray:
         except EndOfStream:
             break
         pieces.append(getattr(batch, kind))
-        if not any(len(array) for array in (batch.clicks, batch.heralds, batch.counters, batch.losses)):
+        if not any(len(getattr(batch, name)) for name in type(batch).__slots__):
             break
     return np.concatenate(pieces)

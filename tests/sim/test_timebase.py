@@ -98,8 +98,8 @@ def clicks_at(port: Swapped, board: Board, offsets: list[int]) -> Batch:
     """What the board tells of clicks that come so many ticks from now."""
     start = (port.twin.now + 100) * BOARD.samples
     port.twin.feed(clicks_of(start + np.array(offsets), 0))
-    batches = []
-    while sum(len(batch.clicks) for batch in batches) < len(offsets):
+    batches: list[Batch] = []
+    while sum([len(batch.clicks) for batch in batches]) < len(offsets):
         batches.append(board.events(0.001))
         board.flush()
     return concatenate(batches)

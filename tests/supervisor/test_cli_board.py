@@ -1,18 +1,25 @@
 """`qlinkctl board`, as a user types it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from tests.hil.test_board import TwinPort
 
 from qlink.firmware_bridge import flash, ftdi
+from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Identity
 from qlink.firmware_bridge.errors import TransportError
 from qlink.gateware.boards import build as builder
 from qlink.gateware.boards.report import ClockTiming, Usage
 from qlink.gateware.boards.report import Path as TimingPath
+from qlink.gateware.parameters import Parameters
+from qlink.sim.sources import PPS, clicks_of
+from qlink.sim.twin import open_twin
 from qlink.supervisor.cli import board as board_cli
 from qlink.supervisor.cli.main import main
 
@@ -200,3 +207,21 @@ def test_info_tells_why_a_board_cannot_be_opened(monkeypatch: pytest.MonkeyPatch
 def test_every_command_has_help_with_an_example(command: str) -> None:
     output = run(command, "--help").output
     assert f"qlinkctl board {command}" in output
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [((), 6), (("--source", "ten_mhz"), None)])
+def test_clock_compares_the_board_with_a_better_one(
+    monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], expected: int | None
+) -> None:
+    """Pulses from a clock by which the board's is 25 ppm fast; no 10 MHz at all."""
+    twin = open_twin(Parameters())
+    twin.feed(clicks_of(np.round(4_000_000 + 8e8 * (1 + 25e-6) * np.arange(20)).astype(np.int64), PPS))
+    monkeypatch.setattr(board_cli, "open_board", lambda _: Board(TwinPort(twin)))
+    result = run("clock", "ftdi://", "--seconds", "5.5", "--json", *arguments)
+    if expected is None:
+        assert result.exit_code == 1
+        assert "0 TEN_MHZ records are too few" in result.output
+        return
+    value = json.loads(result.stdout)
+    assert value["frequency"] == pytest.approx(25e-6, abs=1e-9)
+    assert (value["used"], value["missing"], value["doubled"]) == (expected, 0, 0)

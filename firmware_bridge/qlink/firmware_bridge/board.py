@@ -175,6 +175,10 @@ class Board:
             remaining = deadline - self._clock()
         return self._link.take()
 
+    def now_s(self) -> float:
+        """The transport's time, which is what `timeout_s` is measured by: a simulation's goes as it is computed."""
+        return self._clock()
+
     def close(self) -> None:
         """Give the transport up. The board goes on with what it does."""
         self._link.close()

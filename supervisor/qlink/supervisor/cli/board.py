@@ -1,18 +1,25 @@
 """`qlinkctl board`: make bitstreams, flash them, and see which boards there are."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Group
 from rich.padding import Padding
 
-from qlink.firmware_bridge.board import open_board
+from qlink.firmware_bridge.board import Board, open_board
+from qlink.firmware_bridge.errors import EndOfStream
+from qlink.firmware_bridge.events import TIME, Batch
 from qlink.firmware_bridge.flash import choose_programmer
 from qlink.firmware_bridge.flash import flash as load
 from qlink.firmware_bridge.ftdi import FoundBoard, list_boards
+from qlink.firmware_bridge.timekeeping import ClockFit, fit_clock
+from qlink.firmware_bridge.wire import TimeSource
 
 from .output import json_option, stderr, stdout, table, write_json
 
@@ -137,6 +144,56 @@ def info(url: str, as_json: bool) -> None:
         ("herald latency", f"{identity.herald_latency} clocks, {latency_ns:g} ns; the pins' registers not counted"),
     )
     stdout().print(table(url, ("", ""), rows))
+
+
+@board.command("clock")
+@click.argument("url")
+@click.option(
+    "--source", type=click.Choice(["pps", "ten_mhz"]), default="pps", help="Which input the better clock is on."
+)
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, help="How long to listen.")
+@click.option("--every", type=click.IntRange(min=1), default=10**6, help="Of the 10 MHz edges, time one of so many.")
+@json_option
+def clock_(url: str, source: str, seconds: float, every: int, as_json: bool) -> None:
+    """Compare the clock of the board at URL with a better one on its PPS or 10 MHz input.
+
+    What the board was set to do goes on; only which of these edges are timed changes.
+
+    \b
+    Example, on a board with a PPS wired to it:
+        qlinkctl board clock 'ftdi:///2?baud=12000000' --seconds 30
+    """
+    chosen = TimeSource[source.upper()]
+    with open_board(url) as opened:
+        opened.write("time_pps", int(chosen is TimeSource.PPS))
+        opened.write("time_ten_mhz", every if chosen is TimeSource.TEN_MHZ else 0)
+        fit = fit_clock(_listen(opened, seconds), chosen, opened.identity)
+    if as_json:
+        write_json({"url": url, "source": source, **_fitted(fit)})
+        return
+    rows = (
+        ("board's clock", f"{fit.frequency * 1e6:+.6f} ppm, +- {fit.period_error / fit.period * 1e6:.6f}"),
+        ("residuals", f"{fit.rms:.2f} ticks rms"),
+        ("records", f"{fit.used} used, {fit.outliers} left out"),
+        ("pulses", f"{fit.missing} missing, {fit.doubled} too many"),
+    )
+    stdout().print(table(f"{url} against {source}", ("", ""), rows))
+
+
+def _listen(board: Board, seconds: float) -> NDArray[np.void]:
+    """The TIME records of the time to come, by the transport's clock."""
+    batches: list[Batch] = []
+    end = board.now_s() + seconds
+    with suppress(EndOfStream):
+        while (left := end - board.now_s()) > 0:
+            batches.append(board.events(min(left, 1.0)))
+        board.flush()
+        batches.append(board.events(0.1))
+    return np.concatenate([np.empty(0, TIME), *(batch.times for batch in batches)])
+
+
+def _fitted(fit: ClockFit) -> dict[str, object]:
+    return {name: getattr(fit, name) for name in ClockFit.__slots__ if name not in ("source", "residuals")}
 
 
 def _list_profiles(as_json: bool) -> None:
