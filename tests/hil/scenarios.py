@@ -160,6 +160,7 @@ def an_epoch_stays_until_the_board_starts_anew(rig: Rig) -> None:
     assert rig.board.epoch > 0
     assert rig.board.read("epoch") == rig.board.epoch % 256
     before = rig.board.snapshot()
+    rig.board.read("epoch")
     after = rig.board.snapshot()
     assert (before.epoch, before.tick) < (after.epoch, after.tick)
     assert before.epoch == rig.board.epoch
