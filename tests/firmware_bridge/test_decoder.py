@@ -170,9 +170,7 @@ class Model:
         at = skipped = 0
         while at < len(data):
             size = self._intact(data[at : at + 20 + 4 * MAX_FRAME_WORDS])
-            if size:
-                self._take(data[at : at + size], skipped)
-            skipped = 0 if size else skipped + 1
+            skipped = self._take(data[at : at + size], skipped) if size else skipped + 1
             at += size or 1
         return self
 
@@ -182,15 +180,17 @@ class Model:
         fits = data[:2] == b"QL" and 1 <= words <= MAX_FRAME_WORDS and size <= len(data)
         return size if fits and crc32(data[2 : size - 4]).to_bytes(4, "little") == data[size - 4 : size] else 0
 
-    def _take(self, frame: bytes, skipped: int) -> None:
+    def _take(self, frame: bytes, skipped: int) -> int:
+        """How many of the skipped bytes are still to be told of: a frame that came twice tells of none."""
         sequence = [int.from_bytes(f[4:8], "little") for f in (*self.frames[-1:], frame)]
         if self.frames and self.frames[-1] == frame:
-            return
+            return skipped
         missing = (sequence[-1] - sequence[0] - 1) % 2**32 if self.frames else 0
         restarted = missing >= 2**31
         if missing or skipped:
             self.gaps.append((0 if restarted else missing, skipped))
         self.frames.append(frame)
+        return 0
 
 
 def gaps_of(batch: Batch) -> list[tuple[int, int]]:
