@@ -182,7 +182,7 @@ def test_a_pattern_with_forbidden_channels_takes_its_window_longer(window, clock
     case = Case(free_running(pattern(0, window=window, forbidden=[1])), edges, [])
     pins = [2000 // 4, 2007 // 4] + [4000 // 4] * (window < 3)
     seen = run(case, parameters, 1200)
-    assert [clock - parameters.herald_latency - 5 - clocks for clock, _ in seen.pins] == pins
+    assert [clock - parameters.herald_latency - 6 - clocks for clock, _ in seen.pins] == pins
 
 
 def test_a_veto_window_longer_than_the_memory_never_fires():

@@ -223,16 +223,16 @@ class Detection(wiring.Component):
         return queue, writer
 
     def _announce(self, m, patterns):
+        """The pins hang on logic: a board has registers of its own in the pins' IO cells."""
         for outcome, pin in enumerate(self.pins):
             fires = []
             for index, pattern in enumerate(patterns):
-                ours, vetoing = Signal(), Signal()
-                m.d.sync += [
-                    ours.eq(self.settings.outcome[index] == outcome),
-                    vetoing.eq(self.settings.forbidden[index].any()),
-                ]
-                fires.append(ours & (pattern.fired | vetoing & pattern.decided))
-            m.d.sync += pin.eq(Cat(fires).any())
+                plain, vetoing = Signal(), Signal()
+                ours = self.settings.outcome[index] == outcome
+                forbids = self.settings.forbidden[index].any()
+                m.d.sync += [plain.eq(ours & ~forbids), vetoing.eq(ours & forbids)]
+                fires.append(plain & pattern.fired | vetoing & delayed(m, pattern.decided, 1))
+            m.d.comb += pin.eq(Cat(fires).any())
 
     def _rest(self, m, edge, busy, active, recorded):
         """Be idle when nothing has happened for longer than anything takes to come out."""

@@ -55,9 +55,9 @@ class Parameters:
     def herald_latency(self) -> int:
         """Clocks from the one in which `samples` shows the completing click to the one in which the pin is high.
 
-        A pattern with forbidden channels takes its window, rounded up to clocks, and five clocks more.
+        A pattern with forbidden channels takes its window, rounded up to clocks, and six clocks more.
         """
-        return 9
+        return 8
 
     @property
     def delay_bits(self) -> int:

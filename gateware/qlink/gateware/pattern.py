@@ -41,7 +41,7 @@ class Pattern(wiring.Component):
     channels : Out(channels), those whose clicks `slot` is to show
     slot : In(Slot)
     clock : In, low bits of a clock number, one clock before the one of `decided`
-    fired : Out(1), `FIRED` clocks after `slot`, if nothing can veto it: there is a herald
+    fired : Out(1), `FIRED` clocks after `slot`: there is a completion, a herald if nothing can veto it
     decided, vetoed : Out(1), `DECISION` clocks after `slot`: a completion is a herald, or was vetoed
     lost : Out(1), there is no room for the decided herald
     head : Out(Capture), the oldest herald kept
@@ -73,7 +73,7 @@ class Pattern(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        settings, enable, vetoing, shift = self._prepare(m)
+        settings, enable, shift = self._prepare(m)
 
         m.d.comb += self.channels.eq(settings.required)
 
@@ -101,7 +101,7 @@ class Pattern(wiring.Component):
 
         completed = delayed(m, delayed(m, matcher.fired, DECISION - FIRED - 1) & ~self.clear, 1)
         m.d.comb += [
-            self.fired.eq(matcher.fired & ~vetoing),
+            self.fired.eq(matcher.fired),
             self.decided.eq(completed & ~veto.vetoed),
             self.vetoed.eq(completed & veto.vetoed),
             self.active.eq(matcher.active | veto.active),
@@ -141,4 +141,4 @@ class Pattern(wiring.Component):
             enable.eq(settings.required.any() & (~vetoing | (clocks <= parameters.veto_depth))),
             self.delay.eq(Mux(vetoing, clocks, 0)),
         ]
-        return settings, enable, vetoing, shift
+        return settings, enable, shift

@@ -149,7 +149,8 @@ def _lay_out(profile: Profile, directory: Path, seed: int, tools: Tools) -> Buil
         *("--speed", platform.speed),
         *("--json", f"{NAME}.json", "--lpf", f"{NAME}.lpf", "--textcfg", f"{NAME}.config"),
         *("--seed", str(seed)),
-        *("--router", "router2"),  # router1 had not ended after a quarter of an hour on the whole engine
+        *("--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"),
+        *("--router", "router2", "--tmg-ripup"),  # goes on until every way is short enough
         *("--report", "report.json", "--detailed-timing-report", "--timing-allow-fail"),  # judged by us
     ]
     run_tool(tools.nextpnr, arguments, directory)

@@ -26,7 +26,7 @@ def _profile(name: str, platform: type) -> Profile:
         detectors=tuple(_pmod(0, contact) for contact in (*_UPPER, *_LOWER)),
         reference=_pmod(1, 1),
         heralds=tuple(_pmod(1, contact) for contact in _LOWER),
-        clock_hz=200_000_000,
+        clock_hz=175_000_000,
         baud=12_000_000,
         interface=2,
         programmers={"ft2232h": "ecpix5", "ft4232h": "ecpix5_r03"},
