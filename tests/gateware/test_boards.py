@@ -27,6 +27,8 @@ class Core(wiring.Component):
             {
                 "samples": In(parameters.channels * parameters.samples),
                 "reference": In(parameters.samples),
+                "pps": In(parameters.samples),
+                "ten_mhz": In(parameters.samples),
                 "heralds": Out(4),
                 "skip": In(32),
                 "rx": In(1),
@@ -98,8 +100,8 @@ class TestProfile:
         assert rtlil.count("cell \\IDDRX2F ") == 9
         assert rtlil.count("cell \\OFS1P3DX ") >= 4
 
-    def test_a_tick_is_1250_ps(self, profile):
-        assert profile.tick_ps == 1250
+    def test_a_tick_is_a_quarter_of_a_clock(self, profile):
+        assert profile.tick_ps == pytest.approx(1e12 / 4 / 175e6)
         assert profile.parameters.tick_fs == 1_250_000
 
 

@@ -17,6 +17,7 @@ __all__ = ["SEEDS", "BuildReport", "Latency", "TimingMissed", "build", "synthesi
 
 NAME = "qlink"
 SEEDS = (1, 2, 3, 4)
+PATIENCE_S = 3600  # for one seed; the whole engine takes a quarter of an hour on a free core
 
 # No word is used that was read in the clock in which it was written. Told so, Yosys leaves out the logic that would
 # make such a word the old one, at the slow end of every block RAM. `tests/gateware/test_memories.py` holds us to it.
@@ -105,18 +106,21 @@ def build(
     *,
     seeds: Sequence[int] = SEEDS,
     core: CoreFactory = engine_with_uart,
+    patience_s: float = PATIENCE_S,
 ) -> BuildReport:
     """Make a bitstream for `profile` in `directory`, and return what became of it.
 
     Synthesis runs once, place and route with one seed after the other until the timing is met; the same sources and
-    seed give the same bitstream. Raises `TimingMissed` when no seed meets it, `ToolMissing` and `ToolFailed`.
+    seed give the same bitstream. The router tries for `patience_s` to make every way of a seed short enough; then it is
+    routed as it comes, to tell what is too long. Raises `TimingMissed` when no seed meets it, `ToolMissing` and
+    `ToolFailed`.
     """
     tools = find_tools()
     synthesise(profile, directory, progress, core=core)
     reports = []
     for seed in seeds:
         progress(f"placing and routing, seed {seed}")
-        reports.append(_lay_out(profile, directory, seed, tools))
+        reports.append(_lay_out(profile, directory, seed, tools, patience_s))
         if reports[-1].met:
             progress("packing the bitstream")
             _pack(directory, tools)
@@ -140,7 +144,7 @@ def synthesise(
     run_tool(tools.yosys, ["-q", "-l", f"{NAME}.rpt", f"{NAME}.ys"], directory)
 
 
-def _lay_out(profile: Profile, directory: Path, seed: int, tools: Tools) -> BuildReport:
+def _lay_out(profile: Profile, directory: Path, seed: int, tools: Tools, patience_s: float) -> BuildReport:
     platform = profile.platform()
     arguments = [
         *("--quiet", "--log", f"{NAME}.tim"),
@@ -150,10 +154,13 @@ def _lay_out(profile: Profile, directory: Path, seed: int, tools: Tools) -> Buil
         *("--json", f"{NAME}.json", "--lpf", f"{NAME}.lpf", "--textcfg", f"{NAME}.config"),
         *("--seed", str(seed)),
         *("--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"),
-        *("--router", "router2", "--tmg-ripup"),  # goes on until every way is short enough
+        *("--router", "router2"),
         *("--report", "report.json", "--detailed-timing-report", "--timing-allow-fail"),  # judged by us
     ]
-    run_tool(tools.nextpnr, arguments, directory)
+    try:
+        run_tool(tools.nextpnr, [*arguments, "--tmg-ripup"], directory, patience_s)  # ends with every way short enough
+    except TimeoutError:
+        run_tool(tools.nextpnr, arguments, directory)
     report = json.loads((directory / "report.json").read_text())
     return BuildReport(
         board=profile.name,

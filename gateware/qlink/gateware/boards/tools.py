@@ -41,9 +41,17 @@ def find_tools() -> Tools:
     )
 
 
-def run_tool(command: tuple[str, ...], arguments: list[str], directory: Path) -> None:
-    """Run a program in `directory`. Raises `ToolFailed` with the first error line that it printed."""
-    done = subprocess.run([*command, *arguments], cwd=directory, capture_output=True, text=True, check=False)
+def run_tool(command: tuple[str, ...], arguments: list[str], directory: Path, limit_s: float | None = None) -> None:
+    """Run a program in `directory`. Raises `ToolFailed` with the first error line that it printed.
+
+    After `limit_s` seconds it is killed, and `TimeoutError` raised.
+    """
+    try:
+        done = subprocess.run(
+            [*command, *arguments], cwd=directory, capture_output=True, text=True, check=False, timeout=limit_s
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError(f"{Path(command[0]).name} did not end within {limit_s:g} s") from error
     if done.returncode == 0:
         return
     lines = (done.stdout + done.stderr).splitlines()
