@@ -102,7 +102,7 @@ class TestProfile:
 
     def test_a_tick_is_a_quarter_of_a_clock(self, profile):
         assert profile.tick_ps == pytest.approx(1e12 / 4 / 175e6)
-        assert profile.parameters.tick_fs == 1_250_000
+        assert profile.parameters.tick_fs == round(1000 * profile.tick_ps)
 
 
 def prepared(profile, platform):
