@@ -63,8 +63,14 @@ def registers() -> Iterator[str]:
 
 
 def address(register: Register) -> str:
-    each = {Repeat.ONCE: "", Repeat.CHANNEL: " + channel", Repeat.PATTERN: " + pattern"}[register.repeat]
-    return f"{register.address:#04x}{each}"
+    each = {
+        Repeat.ONCE: "",
+        Repeat.CHANNEL: " + channel",
+        Repeat.PATTERN: " + pattern",
+        Repeat.SEGMENT: " + segment",
+        Repeat.SEGMENT_WORD: " + segment / 4",
+    }
+    return f"{register.address:#04x}{each[register.repeat]}"
 
 
 def fields(register: Register) -> str:

@@ -37,7 +37,10 @@ IDENTITY = Identity(
     herald_latency=7,
     build=0x1234_5678,
     delay_ticks=4095,
+    sequence_segments=65,
+    trigger_latency=4,
 )
+OPTIONAL = ("delay_ticks", "sequence_segments", "trigger_latency")
 
 
 class Peer:
@@ -54,7 +57,7 @@ class Peer:
         self.set("contract_version", identity.contract_version)
         self.set("board", int.from_bytes(identity.board.encode(), "little"))
         self.set("geometry", geometry)
-        for name in ("tick_fs", "clock_hz", "herald_latency", "build", "delay_ticks"):
+        for name in (*("tick_fs", "clock_hz", "herald_latency", "build"), *OPTIONAL):
             self.set(name, getattr(identity, name))
         self.counters = dict.fromkeys((int(index) for index in indices_of(identity)), 0)
         self.tick = self.sequence = self.snapshot = 0

@@ -11,7 +11,7 @@ from qlink.firmware_bridge.decoder import concatenate
 from qlink.firmware_bridge.errors import BridgeError, EndOfStream
 from qlink.firmware_bridge.events import Batch
 from qlink.firmware_bridge.recording import Recorder
-from qlink.firmware_bridge.registers import REGISTERS, Access, Repeat
+from qlink.firmware_bridge.registers import MOST, REGISTERS, Access, Repeat
 from qlink.firmware_bridge.transport import open_transport
 
 URL = "twin://pairs?duration_s=0.004&pair_hz=500000"
@@ -60,8 +60,8 @@ def test_every_register_of_the_map_keeps_what_fits_it() -> None:
         for register in REGISTERS:
             if register.access is not Access.WRITE or register.name == "control":
                 continue
-            counts = {Repeat.ONCE: 1, Repeat.CHANNEL: board.identity.channels, Repeat.PATTERN: board.identity.patterns}
-            index = counts[register.repeat] - 1
+            counts = {Repeat.CHANNEL: board.identity.channels, Repeat.PATTERN: board.identity.patterns}
+            index = counts.get(register.repeat, MOST[register.repeat]) - 1
             bits = register.bits(board.identity.channels, board.identity.delay_ticks)
             for value in (bits, bits & 0x5555_5555):
                 board.write(register.name, value, index)

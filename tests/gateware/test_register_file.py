@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, Access, Repeat
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, MOST, REGISTERS, Access, Repeat
 from qlink.firmware_bridge.wire import CONTRACT_VERSION, Operation, Status
 from qlink.gateware.parameters import Parameters
 from qlink.gateware.register_file import RegisterFile
@@ -34,9 +34,7 @@ def answer(commands, watch=None):
 
 
 def exists(register, n):
-    return (
-        n < {Repeat.ONCE: 1, Repeat.CHANNEL: PARAMETERS.channels, Repeat.PATTERN: PARAMETERS.patterns}[register.repeat]
-    )
+    return n < {**MOST, Repeat.CHANNEL: PARAMETERS.channels, Repeat.PATTERN: PARAMETERS.patterns}[register.repeat]
 
 
 def test_says_what_the_board_is():
@@ -50,6 +48,8 @@ def test_says_what_the_board_is():
         "herald_latency": PARAMETERS.herald_latency,
         "build": BUILD,
         "delay_ticks": 8191,
+        "sequence_segments": 65,
+        "trigger_latency": PARAMETERS.trigger_latency,
     }
     values = answer([(READ, BY_NAME[name].address, 0) for name in identity])
     assert values == [(Status.OK, value) for value in identity.values()]
@@ -67,7 +67,7 @@ def test_answers_every_address_of_the_map_as_the_map_says():
 
 def test_every_address_that_the_map_does_not_name_does_not_exist():
     named = {address for register in REGISTERS for address in register.addresses}
-    free = [address for address in range(0x90) if address not in named] + [0x100, 0x8000, 0xFFFF]
+    free = [address for address in range(0x90) if address not in named] + [0x159, 0x1FF, 0x8000, 0xFFFF]
     assert answer([(READ, address, 0) for address in free]) == [(Status.NO_SUCH_REGISTER, 0)] * len(free)
 
 

@@ -33,8 +33,9 @@ class Parts(wiring.Component):  # type: ignore[misc]
 
     def __init__(self) -> None:
         bytes_ = stream.Signature(8)
-        plain = {"samples": In(4), "reference": In(1), "heralds": Out(4), "skip": In(32), "idle": Out(1)}
-        super().__init__({**plain, "deadline": Out(32), "upstream": Out(bytes_), "downstream": In(bytes_)})
+        plain = {"samples": In(4), "reference": In(1), "heralds": Out(4), "triggers": Out(8)}
+        skipping = {"skip": In(32), "idle": Out(1), "deadline": Out(32)}
+        super().__init__({**plain, **skipping, "upstream": Out(bytes_), "downstream": In(bytes_)})
 
     def elaborate(self, _: object) -> Module:
         m = Module()

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from .configuration import Configuration, Identity
+from .configuration import Configuration, Identity, SequenceStatus
 from .counters import Counters, SnapshotAssembler
 from .errors import BoardError, BoardTimeout, ConfigurationError, ContractMismatch
 from .events import Batch
 from .link import Link, Patience
-from .registers import BY_NAME, MAGIC, Access, Register, Repeat
+from .registers import BY_NAME, MAGIC, MOST, TRIGGERS, Access, Register, Repeat, SequenceEnd
 from .settings import check, settings_of
 from .telemetry import Ledger, Telemetry
 from .transport import Recorded, Transport, clock_of, open_transport
@@ -27,6 +27,8 @@ IDENTITY = (
     "herald_latency",
     "build",
     "delay_ticks",
+    "sequence_segments",
+    "trigger_latency",
 )  # registers that `Identity` has as they are
 PATIENCE = Patience()
 REST_S = 0.1  # a board that has stopped, and sends nothing for so long, has sent all
@@ -142,6 +144,35 @@ class Board:
             if self._link.pump(REST_S):
                 heard = self._clock()
 
+    def start_sequence(self) -> None:
+        """Begin the configured sequence with its first attempt; one that runs is begun anew.
+
+        The board has to run (`start`). `BoardError` if it does not, or if no sequence is configured.
+        """
+        self.write("sequence_command", BY_NAME["sequence_command"].pack(start=1))
+        if self.sequence_status().end is SequenceEnd.REFUSED:
+            raise BoardError("the board began no sequence: configure one, and start the board before")
+
+    def stop_sequence(self) -> None:
+        """End the sequence at once: all triggers go to their idle level."""
+        self.write("sequence_command", BY_NAME["sequence_command"].pack(stop=1))
+
+    def sequence_status(self) -> SequenceStatus:
+        """What has become of the sequence. It may have begun more attempts by now than when it ran."""
+        fields = BY_NAME["sequence_status"].unpack(self.read("sequence_status"))
+        return SequenceStatus(bool(fields["running"]), SequenceEnd(fields["end"]), self.read("sequence_begun"))
+
+    def hold_triggers(self, levels: Mapping[int, bool]) -> None:
+        """Give these triggers their level by hand, whatever the sequence does; all others are the sequence's.
+
+        Raises `ConfigurationError` for a trigger that does not exist. `configure` gives all back to the sequence.
+        """
+        for trigger in levels:
+            if not 0 <= trigger < TRIGGERS:
+                raise ConfigurationError(f"trigger {trigger} does not exist, there are 0 to {TRIGGERS - 1}")
+        mask, high = (sum(1 << trigger for trigger in some) for some in (levels, (t for t in levels if levels[t])))
+        self.write("trigger_manual", BY_NAME["trigger_manual"].pack(mask=mask, levels=high))
+
     def flush(self) -> None:
         """Have the open frame sent now."""
         if self._remembered is None:
@@ -224,9 +255,11 @@ class Board:
         if name not in BY_NAME:
             raise ConfigurationError(f"no register is named {name!r}: there are {', '.join(BY_NAME)}")
         register = BY_NAME[name]
-        count = 1
-        if register.repeat is not Repeat.ONCE:
-            count = self.identity.channels if register.repeat is Repeat.CHANNEL else self.identity.patterns
+        count = MOST[register.repeat]
+        if register.repeat is Repeat.CHANNEL:
+            count = self.identity.channels
+        elif register.repeat is Repeat.PATTERN:
+            count = self.identity.patterns
         if not 0 <= index < count:
             raise ConfigurationError(f"{name}[{index}] does not exist: the board has 0 to {count - 1}")
         return register

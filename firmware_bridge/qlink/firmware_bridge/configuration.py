@@ -1,9 +1,9 @@
 """What a board is set to do. Checked whole, before anything is written."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 
-from .registers import Mode
+from .registers import Mode, SequenceEnd
 
 WINDOW_MAX = 2**16 - 1
 REGISTER_MAX = 2**32 - 1
@@ -32,6 +32,8 @@ class Identity:
     herald_latency: int  # system clocks
     build: int
     delay_ticks: int = 0  # longest delay of an input
+    sequence_segments: int = 0  # that an attempt's program can have; 0: the board has no sequencer
+    trigger_latency: int = 0  # system clocks from an accepted reference's clock to the first of its triggers
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,43 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A trigger is on at `start <= clocks since the attempt's start < stop`."""
+
+    start: int
+    stop: int
+
+
+class ReferenceSource(Enum):
+    """Where a sequence's references come from."""
+
+    OWN = "own"  # the board begins each attempt itself, when the last one's period is over
+    EXTERNAL = "external"  # the reference input: each accepted edge begins one
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Attempts one after the other: docs/attempts.md. Begun by `Board.start_sequence`."""
+
+    period: int  # clocks
+    windows: dict[int, tuple[Window, ...]] = field(default_factory=dict)  # by trigger
+    reference: ReferenceSource = ReferenceSource.OWN
+    attempts: int = 0  # then it ends; 0: never
+    stop_on: frozenset[Outcome] = frozenset()  # a herald of these outcomes ends it
+    timeout: int = 0  # it ends after so many clocks without any herald; 0: never
+    idle_high: frozenset[int] = frozenset()  # triggers whose idle level is 1, and which are 0 in their windows
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceStatus:
+    """What a board says of the sequence begun last."""
+
+    running: bool
+    end: SequenceEnd  # NONE while it runs
+    attempts: int  # begun since its start, modulo 2**32
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything that decides what becomes a herald, and what is streamed."""
 
@@ -68,6 +107,7 @@ class Configuration:
     reference_delay: int = 0
     time_pps: bool = False  # a TIME record of every edge of the PPS input
     time_ten_mhz: int = 0  # and of every so many edges of the 10 MHz input; 0: of none
+    sequence: Sequence | None = None  # None: all triggers are 0
 
     @property
     def common_delay(self) -> int:

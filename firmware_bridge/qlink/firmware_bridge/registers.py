@@ -11,6 +11,9 @@ from .wire import MAX_CHANNELS, MAX_PATTERNS
 
 MAGIC = int.from_bytes(b"QLNK", "little")
 DELAY_MAX = 2**16 - 1  # ticks: what a register of a delay can hold at most
+SEGMENTS = 65  # of a sequence's program: 8 outputs with 4 windows each have at most 64 edges
+SEGMENTS_A_WORD = 4
+TRIGGERS = 8
 VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: boards keep so many
 
 
@@ -27,6 +30,17 @@ class Repeat(Enum):
     ONCE = "once"
     CHANNEL = "per channel"
     PATTERN = "per pattern"
+    SEGMENT = "per segment"
+    SEGMENT_WORD = "per four segments"
+
+
+MOST = {
+    Repeat.ONCE: 1,
+    Repeat.CHANNEL: MAX_CHANNELS,
+    Repeat.PATTERN: MAX_PATTERNS,
+    Repeat.SEGMENT: SEGMENTS,
+    Repeat.SEGMENT_WORD: -(-SEGMENTS // SEGMENTS_A_WORD),
+}
 
 
 class Width(Enum):
@@ -57,8 +71,7 @@ class Register:
 
     @property
     def addresses(self) -> range:
-        most = {Repeat.ONCE: 1, Repeat.CHANNEL: MAX_CHANNELS, Repeat.PATTERN: MAX_PATTERNS}
-        return range(self.address, self.address + most[self.repeat])
+        return range(self.address, self.address + MOST[self.repeat])
 
     def bits(self, channels: int, delay_ticks: int = DELAY_MAX) -> int:
         """The bits that can be set on a board of so many channels; a written value with others does not fit.
@@ -87,6 +100,18 @@ def _width(field: RegisterField, channels: int, delay_ticks: int) -> int:
 class Mode(IntEnum):
     FREE_RUNNING = 0
     GATED = 1
+
+
+class SequenceEnd(IntEnum):
+    """Why a sequence of attempts ended."""
+
+    NONE = 0  # none has run since reset, or one is running
+    DONE = 1  # all of its attempts are over
+    HERALD = 2
+    TIMEOUT = 3
+    STOPPED = 4  # by command
+    INTERRUPTED = 5  # a register that it works by was written, or the board was stopped
+    REFUSED = 6  # it was not begun: the board does not run in gated mode, or there is no program
 
 
 def _whole(name: str, address: int, doc: str, *, bits: int = 32, reset: int = 0) -> Register:
@@ -181,6 +206,58 @@ REGISTERS: tuple[Register, ...] = (
         repeat=Repeat.CHANNEL,
     ),
     Register("reference_delay", 0x90, (RegisterField("ticks", 0, Width.DELAY),), "the same for the reference"),
+    Register(
+        "sequence_levels",
+        0x100,
+        tuple(RegisterField(f"segment{n}", 8 * n, TRIGGERS) for n in range(SEGMENTS_A_WORD)),
+        "which triggers are on in each of four segments, one bit a trigger",
+        repeat=Repeat.SEGMENT_WORD,
+    ),
+    Register(
+        "sequence_clocks",
+        0x111,
+        (RegisterField("value", 0, 32),),
+        "how long a segment of an attempt's program lasts; 0 counts like 1",
+        repeat=Repeat.SEGMENT,
+    ),
+    Register(
+        "sequence_setup",
+        0x152,
+        (
+            RegisterField("segments", 0, 7),
+            RegisterField("external", 7, 1),
+            RegisterField("stop_on", 8, 4),
+            RegisterField("idle", 16, TRIGGERS),
+        ),
+        "segments of the program (0: no sequence); external: begin with the reference input's attempts, otherwise one "
+        "after the other, each being its own reference; stop_on: outcomes (one bit each) whose herald ends the "
+        "sequence; idle: the level of each trigger when it is not on",
+    ),
+    _whole("sequence_attempts", 0x153, "the sequence ends after so many attempts; 0: never"),
+    _whole("sequence_timeout", 0x154, "it ends when there was no herald for so many clocks; 0: never"),
+    Register(
+        "trigger_manual",
+        0x155,
+        (RegisterField("mask", 0, TRIGGERS), RegisterField("levels", 8, TRIGGERS)),
+        "triggers in the mask have the level given here, whatever the sequence does",
+    ),
+    Register(
+        "sequence_command",
+        0x156,
+        (RegisterField("start", 0, 1), RegisterField("stop", 1, 1)),
+        "start: begin the sequence with its first attempt; stop: end it at once, all triggers at their idle level",
+        Access.STROBE,
+    ),
+    Register(
+        "sequence_status",
+        0x157,
+        (RegisterField("running", 0, 1), RegisterField("end", 1, 3)),
+        "whether a sequence runs, and why the last one ended: see SequenceEnd",
+        Access.READ,
+    ),
+    _identity("sequence_begun", 0x158, "attempts that the sequence has begun since its start, modulo 2**32"),
+    _identity("sequence_segments", 0x15E, "segments that a program can have; 0: this board has no sequencer"),
+    _identity("trigger_latency", 0x15F, "clocks from that of an accepted reference to the first of its triggers"),
     _whole(
         "time_pps", 0x170, "1: every edge of the PPS input gives a TIME record, whether the board runs or not", bits=1
     ),

@@ -3,9 +3,20 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .configuration import REGISTER_MAX, WINDOW_MAX, Configuration, Gate, Identity, Outcome, Pattern
+from .configuration import (
+    REGISTER_MAX,
+    WINDOW_MAX,
+    Configuration,
+    Gate,
+    Identity,
+    Outcome,
+    Pattern,
+    ReferenceSource,
+    Sequence,
+)
 from .errors import ConfigurationError
 from .registers import BY_NAME, VETO_CLOCKS, Mode
+from .sequence import check_sequence, level_words, segments_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,8 @@ def check(configuration: Configuration, identity: Identity) -> None:
         _check_gated(configuration, identity)
     elif configuration.gates:
         raise ConfigurationError("gates do nothing in free-running mode: set mode to GATED or leave them out")
+    if configuration.sequence is not None:
+        check_sequence(configuration, configuration.sequence, identity)
 
 
 def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Setting]:
@@ -62,6 +75,31 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
         yield Setting("pattern_channels", number, BY_NAME["pattern_channels"].pack(**channels))
         decision = {"window": pattern.window, "outcome": pattern.outcome}
         yield Setting("pattern_decision", number, BY_NAME["pattern_decision"].pack(**decision))
+    if identity.sequence_segments:
+        yield from _sequence_settings(configuration.sequence)
+
+
+def _sequence_settings(sequence: Sequence | None) -> Iterator[Setting]:
+    """The sequencer's registers. Of the program only what is used: `sequence_setup` says how much that is."""
+    yield Setting("trigger_manual", 0, 0)
+    if sequence is None:
+        for name in ("sequence_setup", "sequence_attempts", "sequence_timeout"):
+            yield Setting(name, 0, 0)
+        return
+    segments = segments_of(sequence)
+    for number, segment in enumerate(segments):
+        yield Setting("sequence_clocks", number, segment.clocks)
+    for number, word in enumerate(level_words(segments)):
+        yield Setting("sequence_levels", number, word)
+    setup = {
+        "segments": len(segments),
+        "external": sequence.reference is ReferenceSource.EXTERNAL,
+        "stop_on": _mask(sequence.stop_on),
+        "idle": _mask(sequence.idle_high),
+    }
+    yield Setting("sequence_setup", 0, BY_NAME["sequence_setup"].pack(**setup))
+    yield Setting("sequence_attempts", 0, sequence.attempts)
+    yield Setting("sequence_timeout", 0, sequence.timeout)
 
 
 def _mask(channels: Iterable[int]) -> int:
@@ -112,9 +150,10 @@ def _check_pattern(name: str, pattern: Pattern, identity: Identity) -> None:
 
 
 def _check_gated(configuration: Configuration, identity: Identity) -> None:
-    """An attempt's reference may come at any subtick of its clock, and the attempt ends with a clock."""
+    """A reference at the input may come at any subtick of its clock, a board's own at 0. Attempts end with a clock."""
     length = configuration.attempt_clocks * identity.samples
-    latest = length - (identity.samples - 1)
+    own = configuration.sequence is not None and configuration.sequence.reference is ReferenceSource.OWN
+    latest = length if own else length - (identity.samples - 1)
     if length == 0:
         raise ConfigurationError("attempt_clocks = 0: gated mode needs the attempt's length in clocks")
     for channel, gate in sorted(configuration.gates.items()):

@@ -28,7 +28,7 @@ class AttemptTracker(wiring.Component):
     number : Out(1), the lowest bit of the attempt's number
     flagged : Out(1), another reference has come in this attempt
     doubled, missed : Out(1), another reference came in this clock; one was missing for the whole timeout
-    idle : Out(1), no attempt runs, and nothing happens for `deadline` clocks
+    idle : Out(1), nothing happens for `deadline` clocks
     deadline : Out(32)
     """
 
@@ -57,8 +57,13 @@ class AttemptTracker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._follow(m)
-        self._time_out(m)
+        left, patience = self._follow(m), self._time_out(m)
+        running = left >= 0
+        rest = Mux(running, left, NEVER)
+        m.d.comb += [
+            self.idle.eq(~self.start & (self.inside == running) & (patience >= 0)),
+            self.deadline.eq(Mux(rest < patience, rest, patience)),
+        ]
         return m
 
     def _follow(self, m):
@@ -86,13 +91,14 @@ class AttemptTracker(wiring.Component):
                 self.flagged.eq(doubled),
             ]
         with m.Else():
-            m.d.sync += self.count.eq(self.count + 1)
+            m.d.sync += self.count.eq(self.count + 1 + self.skip)
             with m.If(left >= 0):
-                m.d.sync += left.eq(left - 1)
+                m.d.sync += left.eq(left - 1 - self.skip)
             with m.If(doubled):
                 m.d.sync += self.flagged.eq(1)
         with m.If(self.clear):
             m.d.sync += left.eq(-1)
+        return left
 
     def _time_out(self, m):
         timing = Signal()
@@ -101,8 +107,6 @@ class AttemptTracker(wiring.Component):
         missed = Signal()
         m.d.comb += [
             missed.eq(timing & (left < 0) & ~self.reference.valid),
-            self.idle.eq(~self.inside & ~(timing & (left < 0))),
-            self.deadline.eq(Mux(timing, left, NEVER)),
         ]
         m.d.sync += [
             timing.eq(self.enable & (self.reference_timeout != 0)),
@@ -112,3 +116,4 @@ class AttemptTracker(wiring.Component):
         ]
         with m.If(self.clear | ~timing | self.reference.valid | (left < 0)):
             m.d.sync += left.eq(left_at_start)
+        return Mux(timing, left, NEVER)

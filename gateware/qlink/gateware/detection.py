@@ -1,22 +1,25 @@
 """The front end: from sampled pins to heralds."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from functools import reduce
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import Mode
+from qlink.firmware_bridge.registers import TRIGGERS, Mode
 
-from .attempt import AttemptTracker
+from .attempt import NEVER, AttemptTracker
 from .capture import STAMP_BITS
 from .delay import DelayLine
 from .gate import Gate
 from .herald import HeraldWriter
 from .input_delay import InputDelays
-from .interface import ClickSlot, Counts, Herald, Now, Settings, Slot
+from .interface import ClickSlot, Counts, Herald, Now, ProgramBus, SequenceStatus, Settings, Slot
 from .order import DecisionQueue
 from .pattern import DECISION, Pattern
 from .pipeline import delayed
 from .sampler import Sampler
+from .sequencer import SequenceFlow, Sequencer
 from .timebase import Timebase
 
 # Clocks behind the pins. What belongs together is in step at each of them.
@@ -43,6 +46,9 @@ class Detection(wiring.Component):
     idle : Out(1), if no pin changes, nothing will happen for `deadline` clocks
     deadline : Out(32), how many clocks may be skipped before something happens by itself; saturates
     pins : Out(4), one per outcome, high for one clock a fixed number of clocks after the completing click
+    triggers : Out(8), what makes attempts
+    program : In(ProgramBus)
+    status : Out(SequenceStatus)
     clock : Out, the clock number shown
     clicks : Out(array of ClickSlot), every click
     counts : Out(Counts)
@@ -63,6 +69,9 @@ class Detection(wiring.Component):
                 "idle": Out(1),
                 "deadline": Out(32),
                 "pins": Out(4),
+                "triggers": Out(TRIGGERS),
+                "program": In(ProgramBus),
+                "status": Out(SequenceStatus),
                 "clock": Out(parameters.clock_bits),
                 "clicks": Out(data.ArrayLayout(ClickSlot(parameters), parameters.channels)),
                 "counts": Out(Counts(parameters)),
@@ -85,45 +94,74 @@ class Detection(wiring.Component):
         m.submodules.timebase = timebase = Timebase(self.parameters, DECIDED, self._timebase_start)
         m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
 
-        pins, valid, delaying = self._delay(m)
-        samplers, reference = self._sample(m, pins, valid, clear)
-        tracker = self._follow_attempts(m, reference, clear)
+        sequence = self._sequence(m, clear)
+        pins, valid, delaying = self._delay(m, sequence)
+        samplers, reference, gated = self._sample(m, pins, valid, clear, sequence)
+        tracker = self._follow_attempts(m, reference, gated, clear, sequence)
         gates = self._gate(m, samplers, reference, tracker, clear)
         line, patterns = self._match(m, gates, tracker, clear)
         queue, writer = self._record(m, patterns, tracker)
         self._announce(m, patterns)
 
-        m.d.comb += self.deadline.eq(tracker.deadline)
+        deadlines = [tracker.deadline, sequence.deadline, *(Mux(tracker.inside, gate.spare, NEVER) for gate in gates)]
+        m.d.comb += self.deadline.eq(reduce(lambda a, b: Mux(a < b, a, b), deadlines))
+        marking = tracker.inside & Cat(gate.near for gate in gates).any()
+        busy = [settings.restart, ~tracker.idle, tracker.missed, sequence.busy, marking]
         self._rest(
             m,
             Cat(*(sampler.edge for sampler in samplers), reference.edge).any(),
-            clear | settings.restart | delaying | ~tracker.idle | tracker.missed | ~line.idle,
+            clear | delaying | Cat(busy).any() | ~line.idle,
             Cat(pattern.active for pattern in patterns).any(),
             queue.idle & writer.idle,
         )
         return m
 
-    def _delay(self, m):
-        """Return each pin's samples after its delay, whether they are as they should be, and whether more may come."""
+    def _sequence(self, m, clear):
+        """Play an attempt's triggers; on a board that cannot, they are low."""
+        flow = Signal(SequenceFlow, init={"deadline": NEVER})
+        if not self.parameters.sequencer:
+            return flow
+        m.submodules.sequencer = sequencer = Sequencer()
+        wiring.connect(m, wiring.flipped(self.program), sequencer.program)
+        able = Signal()
+        m.d.sync += able.eq(self.settings.run & (self.settings.mode == Mode.GATED))
+        m.d.comb += [
+            sequencer.settings.eq(self.settings.sequence),
+            sequencer.able.eq(able),
+            sequencer.clear.eq(clear),
+            sequencer.begin.eq(flow.begin),
+            sequencer.heralds.eq(self.pins),
+            sequencer.skip.eq(self.skip),
+            *(flow[name].eq(getattr(sequencer, name)) for name in ("own", "reference", "busy", "deadline")),
+            self.triggers.eq(sequencer.triggers),
+            self.status.eq(sequencer.status),
+        ]
+        return flow
+
+    def _delay(self, m, sequence):
+        """Return each pin's samples after its delay, whether they are as they should be, and whether more may come.
+
+        The sequence's own reference takes the pin's place, so that it has the same delay.
+        """
         channels, samples = self.parameters.channels, self.parameters.samples
         pins = Signal(data.ArrayLayout(samples, channels + 1))
-        m.d.comb += pins.eq(Cat(self.samples, self.reference))
+        m.d.comb += pins.eq(Cat(self.samples, Mux(sequence.own, sequence.reference, self.reference)))
         if not self.parameters.delay_depth:
             return pins, Const(1), Const(0)
         m.submodules.delays = delays = InputDelays(self.parameters, channels + 1)
         m.d.comb += [delays.i.eq(pins), delays.ticks.eq(self.settings.delay)]
         return delays.o, delays.valid, delays.busy
 
-    def _sample(self, m, pins, valid, clear):
+    def _sample(self, m, pins, valid, clear, sequence):
         samplers = [Sampler(self.parameters) for _ in range(self.parameters.channels)]
-        reference = Sampler(self.parameters)
-        m.submodules.reference = reference
+        m.submodules.reference = reference = Sampler(self.parameters)
         run, gated = Signal(), Signal()
         m.d.sync += [
             run.eq(self.settings.run & valid),
             gated.eq(self.settings.run & valid & (self.settings.mode == Mode.GATED) & ~clear),
         ]
         m.d.comb += [reference.samples.eq(pins[self.parameters.channels]), reference.run.eq(gated)]
+        m.d.comb += reference.pulses.eq(sequence.own)
         for channel, sampler in enumerate(samplers):
             m.submodules[f"sampler{channel}"] = sampler
             m.d.comb += [
@@ -133,14 +171,15 @@ class Detection(wiring.Component):
                 self.counts.clicks[channel].eq(self.clicks[channel].valid),
                 self.counts.merged[channel].eq(delayed(m, sampler.merged, DECIDED - SAMPLED)),
             ]
-        return samplers, reference
+        return samplers, reference, gated
 
-    def _follow_attempts(self, m, reference, clear):
+    def _follow_attempts(self, m, reference, gated, clear, sequence):
         m.submodules.tracker = tracker = AttemptTracker(self.parameters)
         m.d.comb += [
             tracker.reference.eq(reference.click),
             tracker.merged.eq(reference.merged),
-            tracker.enable.eq(reference.run),
+            tracker.enable.eq(gated),
+            sequence.begin.eq(tracker.start),
             tracker.clear.eq(clear),
             tracker.attempt_clocks.eq(self.settings.attempt_clocks),
             tracker.reference_timeout.eq(self.settings.reference_timeout),

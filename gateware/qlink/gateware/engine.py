@@ -8,6 +8,8 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from qlink.firmware_bridge.registers import TRIGGERS
+
 from .detection import DECIDED, Detection
 from .reporting import Reporting
 from .time_capture import TimeCapture
@@ -28,6 +30,7 @@ class TimingEngine(wiring.Component):
     reference : In(samples), the same for the reference
     pps, ten_mhz : In(samples), the same for the inputs of another clock, see `TimeCapture`
     heralds : Out(4), one pin per outcome, high for one clock
+    triggers : Out(8), of the sequence of attempts
     skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`. For the twin
         only: 0 on a board
     idle : Out(1), if no input changes, nothing will happen for `deadline` clocks
@@ -52,6 +55,7 @@ class TimingEngine(wiring.Component):
                 "pps": In(parameters.samples),
                 "ten_mhz": In(parameters.samples),
                 "heralds": Out(4),
+                "triggers": Out(TRIGGERS),
                 "skip": In(32),
                 "idle": Out(1),
                 "deadline": Out(32),
@@ -67,6 +71,7 @@ class TimingEngine(wiring.Component):
         m.submodules.reporting = back = Reporting(self.parameters, self._build, self._counters_start)
         connect(m, front.heralds, back.heralds)
         connect(m, times.times, back.times)
+        connect(m, back.program, front.program)
         connect(m, back.upstream, flipped(self.upstream))
         connect(m, flipped(self.downstream), back.downstream)
         m.d.comb += [
@@ -87,7 +92,9 @@ class TimingEngine(wiring.Component):
             back.counts.eq(front.counts),
             back.heralds_lost.eq(front.heralds_lost),
             back.skip.eq(self.skip),
+            back.status.eq(front.status),
             self.heralds.eq(front.pins),
+            self.triggers.eq(front.triggers),
             self.idle.eq(front.idle & times.idle & back.idle),
             self.deadline.eq(Mux(front.deadline < back.deadline, front.deadline, back.deadline)),
         ]

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .attempt import NEVER
 from .interface import ClickSlot
 from .pipeline import delayed
 
@@ -21,6 +22,8 @@ class Mark(wiring.Component):
     sub : In, its reference's subtick
     count : In(32), clocks since then
     passed : Out(samples), one clock later: bit s is high when subtick s is at or after the mark
+    near : Out(1), the mark is in this clock or was in the last one
+    spare : Out(32), otherwise: clocks that may be skipped before it
     """
 
     def __init__(self, parameters):
@@ -32,6 +35,8 @@ class Mark(wiring.Component):
                 "sub": In(parameters.sub_bits),
                 "count": In(32),
                 "passed": Out(parameters.samples),
+                "near": Out(1),
+                "spare": Out(32),
             }
         )
 
@@ -60,6 +65,10 @@ class Mark(wiring.Component):
             equal_before.eq(equal),
             past.eq(past & ~begun | reached),
         ]
+        m.d.comb += [
+            self.near.eq((self.count == clocks) | equal | equal_before),
+            self.spare.eq(Mux(self.count < clocks, clocks - self.count - 1, NEVER)),
+        ]
 
         return m
 
@@ -77,6 +86,7 @@ class Gate(wiring.Component):
     counts : Out(1), three clocks after `click`: it passes
     gated : Out(ClickSlot), then too, unless `clear`
     ticks : Out(samples), the same, one bit a subtick
+    near, spare : Out, about its opening and closing in the attempt that runs, see `Mark`
     """
 
     def __init__(self, parameters):
@@ -95,6 +105,8 @@ class Gate(wiring.Component):
                 "counts": Out(1),
                 "gated": Out(ClickSlot(parameters)),
                 "ticks": Out(parameters.samples),
+                "near": Out(1),
+                "spare": Out(32),
             }
         )
 
@@ -110,6 +122,11 @@ class Gate(wiring.Component):
                 mark.sub.eq(self.sub),
                 mark.count.eq(self.count),
             ]
+
+        m.d.comb += [
+            self.near.eq(opens.near | closes.near),
+            self.spare.eq(Mux(opens.spare < closes.spare, opens.spare, closes.spare)),
+        ]
 
         click, inside = delayed(m, self.click, 2), delayed(m, self.inside, 1)
         passed = inside.replicate(len(self.ticks)) & opens.passed & ~closes.passed | self.always.replicate(

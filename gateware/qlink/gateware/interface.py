@@ -1,7 +1,9 @@
 """The shapes that pass between the front end (`Detection`) and the back end (reporting, registers)."""
 
-from amaranth.lib import data
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
+from qlink.firmware_bridge.registers import SEGMENTS, TRIGGERS
 from qlink.firmware_bridge.wire import BODIES, Kind
 
 from .parameters import TICK_BITS
@@ -62,6 +64,30 @@ class Counts(data.StructLayout):
         )
 
 
+SequenceSettings = data.StructLayout(
+    {
+        "segments": range(SEGMENTS + 1),
+        "external": 1,
+        "stop_on": 4,
+        "idle": TRIGGERS,
+        "attempts": 32,
+        "timeout": 32,
+        "manual": TRIGGERS,
+        "levels": TRIGGERS,
+        "changed": 1,  # one of the registers above, or the program, was written; high for one clock
+        "start": 1,  # commanded; high for one clock
+        "stop": 1,
+    }
+)
+"""What the registers say of the sequence of attempts; `manual` and `levels` are those of `trigger_manual`."""
+
+SequenceStatus = data.StructLayout({"running": 1, "end": 3, "begun": 32})
+"""What becomes of it; `end` is a `registers.SequenceEnd`."""
+
+ProgramBus = wiring.Signature({"address": Out(7), "value": Out(32), "write": Out(1), "read": In(32)})
+"""Registers 0x100 to 0x17f that are kept in the sequencer's memory; `read` is that of two clocks before."""
+
+
 class Settings(data.StructLayout):
     """What the registers say. Names and widths are those of `registers.REGISTERS`.
 
@@ -85,5 +111,6 @@ class Settings(data.StructLayout):
                 "window": data.ArrayLayout(16, patterns),
                 "outcome": data.ArrayLayout(2, patterns),
                 "delay": data.ArrayLayout(parameters.delay_bits, channels + 1),  # the reference's last
+                "sequence": SequenceSettings,
             }
         )

@@ -17,7 +17,7 @@ class Parameters:
     pattern that may wait for their record, `herald_depth` in records that may wait for the link, `click_depth` in
     clocks with clicks that may wait to be put in order, `record_depth` in words of click records that may wait for
     the link, `frame_depth` in words of frames being filled and sent, `delay_depth` in clocks by which an input can be
-    delayed (0: inputs have no delays).
+    delayed (0: inputs have no delays). `sequencer`: whether there are trigger outputs.
     """
 
     channels: int = 8
@@ -33,6 +33,7 @@ class Parameters:
     record_depth: int = 8192
     frame_depth: int = 1024
     delay_depth: int = 4096
+    sequencer: bool = True
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
@@ -63,6 +64,11 @@ class Parameters:
     def delay_bits(self) -> int:
         """Bits of an input's delay in ticks."""
         return (self.delay_depth * self.samples).bit_length() - 1 if self.delay_depth else 0
+
+    @property
+    def trigger_latency(self) -> int:
+        """Clocks from the one in which `reference` shows an accepted edge to the first one of its triggers."""
+        return 4
 
     @property
     def sub_bits(self) -> int:

@@ -6,10 +6,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, Access, Register, Repeat, Width
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SEGMENTS, Access, Register, Repeat, Width
 from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, UNNAMED, Kind, Operation, Status
 
-from .interface import Settings
+from .interface import ProgramBus, SequenceStatus, Settings
 from .layouts import shape_of
 
 __all__ = ["Command", "RegisterFile", "identity"]
@@ -20,6 +20,18 @@ Command = data.StructLayout({"operation": 8, "id": 8, "address": 16, "value": 32
 """A request whose CRC was right."""
 
 Reply = shape_of(BODIES[Kind.REPLY])
+
+SEQUENCING = ("sequence_levels", "sequence_clocks", "sequence_setup", "sequence_attempts", "sequence_timeout")
+"""Registers that a running sequence works by."""
+
+OF_SEQUENCER = (
+    *SEQUENCING,
+    *("trigger_manual", "sequence_command", "sequence_status", "sequence_begun"),
+)
+"""Registers that a board without a sequencer has not."""
+
+IN_MEMORY = ("sequence_levels", "sequence_clocks")
+"""Registers behind the `program` bus."""
 
 RESTARTING = (
     "control",
@@ -47,18 +59,24 @@ def identity(parameters, build):
         "herald_latency": parameters.herald_latency,
         "build": build,
         "delay_ticks": (1 << parameters.delay_bits) - 1,
+        "sequence_segments": SEGMENTS if parameters.sequencer else 0,
+        "trigger_latency": parameters.trigger_latency if parameters.sequencer else 0,
     }
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One register at one address."""
+    """One register at one address; or, if it is kept in memory, at all of its addresses."""
 
     register: Register
-    address: int
+    addresses: range
     mask: int
-    value: Signal
+    value: Signal  # if it is in memory: the word that is read
     written: Signal  # high for one clock, in which `value` is new already
+
+    @property
+    def in_memory(self):
+        return self.register.name in IN_MEMORY
 
 
 class RegisterFile(wiring.Component):
@@ -71,6 +89,8 @@ class RegisterFile(wiring.Component):
     commands : In(stream of Command)
     replies : Out(stream of the body of a reply)
     settings : Out(Settings), what the front end works by
+    status : In(SequenceStatus)
+    program : Out(ProgramBus)
     stream_channels : Out(channels)
     flush_clocks, snapshot_clocks : Out(32)
     flush, snapshot : Out(1), commanded; high for one clock
@@ -90,6 +110,8 @@ class RegisterFile(wiring.Component):
                 "commands": In(stream.Signature(Command)),
                 "replies": Out(stream.Signature(Reply)),
                 "settings": Out(Settings(parameters)),
+                "status": In(SequenceStatus),
+                "program": Out(ProgramBus),
                 "stream_channels": Out(parameters.channels),
                 "flush_clocks": Out(32),
                 "snapshot_clocks": Out(32),
@@ -113,12 +135,24 @@ class RegisterFile(wiring.Component):
         return m
 
     def _cells(self, register):
-        counts = {Repeat.ONCE: 1, Repeat.CHANNEL: self._parameters.channels, Repeat.PATTERN: self._parameters.patterns}
-        init = self._identity[register.name] if register.access is Access.READ else register.reset
-        for n, address in enumerate(register.addresses[: counts[register.repeat]]):
+        mask = self._mask(register)
+        if register.name in IN_MEMORY:
+            written = Signal(name=f"{register.name}_written")
+            if self._count(register):
+                yield _Cell(register, register.addresses, mask, self.program.read, written)
+            return
+        init = self._identity.get(register.name, 0) if register.access is Access.READ else register.reset
+        for n, address in enumerate(register.addresses[: self._count(register)]):
             name = f"{register.name}{n}" if register.repeat is not Repeat.ONCE else register.name
             value = Signal(32, init=init, name=name)
-            yield _Cell(register, address, self._mask(register), value, Signal(name=f"{name}_written"))
+            yield _Cell(register, range(address, address + 1), mask, value, Signal(name=f"{name}_written"))
+
+    def _count(self, register):
+        """How many of a register there are on this board."""
+        if register.name in OF_SEQUENCER and not self._parameters.sequencer:
+            return 0
+        counts = {Repeat.ONCE: 1, Repeat.CHANNEL: self._parameters.channels, Repeat.PATTERN: self._parameters.patterns}
+        return counts.get(register.repeat, 1)
 
     def _mask(self, register):
         widths = {Width.CHANNELS: self._parameters.channels, Width.DELAY: self._parameters.delay_bits}
@@ -135,17 +169,19 @@ class RegisterFile(wiring.Component):
         status = self._status(command.operation, found, read_only, excess)
 
         for hit, cell in zip(hits, cells, strict=True):
-            m.d.sync += hit.eq(command.address == cell.address)
+            m.d.sync += hit.eq(_within(command.address, cell.addresses))
         for n, part in enumerate(partial):
             group = range(n * GROUP, min((n + 1) * GROUP, len(cells)))
-            m.d.sync += part.eq(_any(Mux(hits[k], cells[k].value, 0) for k in group))
+            m.d.sync += part.eq(_any(Mux(hits[k], cells[k].value, 0) for k in group if not cells[k].in_memory))
+        remembered = Signal()  # comes a clock later than what is in registers
+        m.d.sync += remembered.eq(_any(hit for hit, cell in zip(hits, cells, strict=True) if cell.in_memory))
         m.d.sync += [
             found.eq(hits.any()),
             read_only.eq(
                 _any(hit for hit, cell in zip(hits, cells, strict=True) if cell.register.access is Access.READ)
             ),
             excess.eq(self._excess(m, command.value, hits, cells)),
-            looked_up.eq(_any(partial)),
+            looked_up.eq(_any(partial) | Mux(remembered, self.program.read, 0)),
         ]
         reading = command.operation == Operation.READ
         with m.FSM():
@@ -179,7 +215,9 @@ class RegisterFile(wiring.Component):
 
         for hit, cell in zip(hits, cells, strict=True):
             m.d.sync += cell.written.eq(0)
-            if cell.register.access is Access.WRITE:
+            if cell.in_memory:
+                m.d.sync += cell.written.eq(hit & write)
+            elif cell.register.access is Access.WRITE:
                 with m.If(hit & write):
                     m.d.sync += [cell.value.eq(command.value & cell.mask), cell.written.eq(1)]
             elif cell.register.access is Access.STROBE:
@@ -224,6 +262,8 @@ class RegisterFile(wiring.Component):
         ]
         with m.If(self.wrap & (self.epoch != UNNAMED)):
             m.d.sync += by_name["epoch"][0].value.eq(Mux(self.epoch.all(), 1, self.epoch + 1))
+        if self._parameters.sequencer:
+            self._connect_sequencer(m, by_name)
         for c in range(self._parameters.channels):
             m.d.comb += [
                 settings.gate_start[c].eq(by_name["gate_start"][c].value),
@@ -239,6 +279,31 @@ class RegisterFile(wiring.Component):
                 settings.window[p].eq(decision),
                 settings.outcome[p].eq(decision[16:]),
             ]
+
+    def _connect_sequencer(self, m, by_name):
+        sequence, program, request = self.settings.sequence, self.program, self.commands.payload
+        (setup,), (attempts,), (timeout,) = (by_name[f"sequence_{n}"] for n in ("setup", "attempts", "timeout"))
+        (manual,), (command,) = by_name["trigger_manual"], by_name["sequence_command"]
+        (status,), (begun,) = by_name["sequence_status"], by_name["sequence_begun"]
+        fields = {field.name: field for field in BY_NAME["sequence_setup"].fields}
+        m.d.sync += [program.address.eq(request.address), program.value.eq(request.value)]
+        m.d.comb += [
+            program.write.eq(_any(by_name[name][0].written for name in IN_MEMORY)),
+            *(sequence[name].eq(setup.value[f.low :][: f.width]) for name, f in fields.items()),
+            sequence.attempts.eq(attempts.value),
+            sequence.timeout.eq(timeout.value),
+            Cat(sequence.manual, sequence.levels).eq(manual.value),
+            Cat(sequence.start, sequence.stop).eq(command.value),
+            sequence.changed.eq(_any(by_name[name][0].written for name in SEQUENCING)),
+            status.value.eq(Cat(self.status.running, self.status.end)),
+            begun.value.eq(self.status.begun),
+        ]
+
+
+def _within(address, addresses):
+    if len(addresses) == 1:
+        return address == addresses.start
+    return (address >= addresses.start) & (address < addresses.stop)
 
 
 def _any(values):

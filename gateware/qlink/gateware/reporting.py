@@ -9,7 +9,7 @@ from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, Kind, counte
 from .clicks import ClickRecorder
 from .counters import CounterBank, counter_indices
 from .framer import Framer
-from .interface import ClickSlot, Counts, Herald, Settings
+from .interface import ClickSlot, Counts, Herald, ProgramBus, SequenceStatus, Settings
 from .layouts import RecordWord, stamped
 from .losses import LossMeter
 from .parameters import TICK_BITS
@@ -39,6 +39,8 @@ class Reporting(wiring.Component):
     times, times_lost, times_merged : as `TimeCapture` has them
     settings : Out(Settings)
     time_pps, time_ten_mhz, time_rearm : Out, as in `RegisterFile`
+    program : Out(ProgramBus)
+    status : In(SequenceStatus)
     skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`
     idle : Out(1), if nothing comes in, nothing will happen for `deadline` clocks
     deadline : Out(32)
@@ -65,6 +67,8 @@ class Reporting(wiring.Component):
                 "time_pps": Out(1),
                 "time_ten_mhz": Out(32),
                 "time_rearm": Out(1),
+                "program": Out(ProgramBus),
+                "status": In(SequenceStatus),
                 "skip": In(32),
                 "idle": Out(1),
                 "deadline": Out(32),
@@ -91,6 +95,8 @@ class Reporting(wiring.Component):
 
         connect(m, flipped(self.downstream), parser.bytes)
         connect(m, parser.commands, registers.commands)
+        connect(m, registers.program, flipped(self.program))
+        m.d.comb += registers.status.eq(self.status)
         m.submodules.before_queue = before = Spill(RecordWord)  # its memory is slow enough without others' stalls
         m.submodules.behind_queue = behind = Spill(RecordWord)
         connect(m, recorder.records, before.i)

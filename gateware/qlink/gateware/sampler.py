@@ -14,6 +14,7 @@ class Sampler(wiring.Component):
     -------
     samples : In(samples), the pin at each subtick, 0 the oldest
     run : In(1), 0: there are no clicks
+    pulses : In(1), each high sample is an edge of its own
     click : Out(ClickSlot), the first rising edge
     merged : Out(1), there was a second one in the same clock
     edge : Out(1), there is a rising edge in `samples` right now
@@ -24,6 +25,7 @@ class Sampler(wiring.Component):
             {
                 "samples": In(parameters.samples),
                 "run": In(1),
+                "pulses": In(1),
                 "click": Out(ClickSlot(parameters)),
                 "merged": Out(1),
                 "edge": Out(1),
@@ -36,7 +38,7 @@ class Sampler(wiring.Component):
         last = Signal(init=1)  # a pin that is high at reset has not risen
         edges = Signal.like(self.samples)
         m.d.comb += [
-            edges.eq(self.samples & ~Cat(last, self.samples)),
+            edges.eq(self.samples & ~(Cat(last, self.samples) & ~self.pulses.replicate(len(edges)))),
             self.edge.eq(self.run & edges.any()),
         ]
         m.d.sync += [

@@ -13,6 +13,7 @@ __all__ = ["Top", "ft245_top", "uart_top"]
 
 STREAMS = ("upstream", "downstream")
 ENGINE_INPUTS = ("samples", "reference", "pps", "ten_mhz")
+ENGINE_OUTPUTS = ("heralds", "triggers")
 
 
 class Top(wiring.Component):
@@ -23,7 +24,7 @@ class Top(wiring.Component):
 
     Members
     -------
-    samples, reference, pps, ten_mhz : In, heralds : Out(4), skip : In(32), as in `TimingEngine`
+    samples, reference, pps, ten_mhz : In, heralds, triggers : Out, skip : In(32), as in `TimingEngine`
     and those of `link` that are not its byte streams
     """
 
@@ -34,7 +35,7 @@ class Top(wiring.Component):
         self._link = link
         self._raw = raw
         members = engine.signature.members
-        own = {name: members[name] for name in (*ENGINE_INPUTS, "heralds", "skip")}
+        own = {name: members[name] for name in (*ENGINE_INPUTS, *ENGINE_OUTPUTS, "skip")}
         pins = {name: member for name, member in link.signature.members.items() if name not in STREAMS}
         self._pins = tuple(pins)
         super().__init__({**own, **pins})
@@ -51,7 +52,9 @@ class Top(wiring.Component):
                 settled = Signal.like(settled, name=f"{name}_settled")
                 m.submodules[f"{name}_synchroniser"] = FFSynchronizer(getattr(self, name), settled)
             m.d.comb += getattr(engine, name).eq(settled)
-        m.d.comb += [self.heralds.eq(engine.heralds), engine.skip.eq(self.skip)]
+        for name in ENGINE_OUTPUTS:
+            m.d.comb += getattr(self, name).eq(getattr(engine, name))
+        m.d.comb += engine.skip.eq(self.skip)
         for name in self._pins:
             inner, outer = getattr(link, name), getattr(self, name)
             m.d.comb += inner.eq(outer) if link.signature.members[name].flow is In else outer.eq(inner)

@@ -39,6 +39,7 @@ struct twin {
     uint64_t next_up = 0, next_down = 0;  // first clock at which the link takes the next byte
     std::deque<twin_stall> stalls;
     std::vector<twin_pulse> pulses;
+    uint8_t triggers = 0;  // as they were when last kept
 
     explicit twin(const twin_options &chosen) : options(chosen) {
         std::fill(std::begin(last_edge), std::end(last_edge), NEVER - 1);
@@ -98,8 +99,13 @@ struct twin {
         top.eval();
         state.now += 1 + skip;
         state.evaluated++;
-        if (top.heralds && options.capture) pulses.push_back({state.now, uint8_t(top.heralds), {}});
+        if (options.capture && (top.heralds || top.triggers != triggers)) keep();
         state.idle = top.idle && !top.up_valid;
+    }
+
+    void keep() {
+        triggers = uint8_t(top.triggers);
+        pulses.push_back({state.now, uint8_t(top.heralds), triggers, 0, {}});
     }
 
     twin_end run(twin_work &work) {

@@ -8,10 +8,13 @@ typedef struct {
     uint8_t pad[7];
 } twin_click; /* laid out like qlink.firmware_bridge.events.CLICK */
 
+/* The outputs in a clock in which a herald pin or an action is high, or a trigger changes. */
 typedef struct {
-    uint64_t clock; /* the clock during which the pins were high */
-    uint8_t pins;
-    uint8_t pad[7];
+    uint64_t clock;
+    uint8_t pins;     /* heralds, one bit an outcome */
+    uint8_t triggers;
+    uint16_t actions; /* bit a * samples + s is action output a at subtick s */
+    uint8_t pad[4];
 } twin_pulse;
 
 typedef struct {
@@ -20,7 +23,7 @@ typedef struct {
 
 typedef struct {
     uint8_t skipping;        /* 0: evaluate every clock */
-    uint8_t capture;         /* 1: keep every herald pulse for twin_take_pulses */
+    uint8_t capture;         /* 1: keep the outputs for twin_take_pulses */
     uint32_t clocks_per_byte; /* of the link, each way; at least 1 */
 } twin_options;
 

@@ -24,7 +24,7 @@ from .twin_build import Progress, build, silent
 if TYPE_CHECKING:
     from qlink.gateware.parameters import Parameters
 
-PULSE = np.dtype([("clock", "<u8"), ("pins", "u1"), ("pad", "u1", 7)])
+PULSE = np.dtype([("clock", "<u8"), ("pins", "u1"), ("triggers", "u1"), ("actions", "<u2"), ("pad", "u1", 4)])
 
 _BUFFER_BYTES = 1 << 20
 _PULSES = 1 << 16
@@ -37,7 +37,7 @@ class Link:
 
     clocks_per_byte: int = 1  # each way
     skipping: bool = True
-    capture: bool = False  # keep herald pulses for `Twin.pulses`
+    capture: bool = False  # keep the outputs for `Twin.pulses`
 
 
 @cache
@@ -169,7 +169,10 @@ class Twin:
         self._lib.twin_set_stalls(self._twin, _ffi().new("twin_stall[]", list(begins)), len(begins))
 
     def pulses(self) -> NDArray[np.void]:
-        """Return the herald pulses since the last call (dtype PULSE), if `Link.capture` is set."""
+        """Return the outputs since the last call (dtype PULSE), if `Link.capture` is set.
+
+        There is one for each clock in which a herald pin is high or a trigger changes.
+        """
         pieces = []
         while True:
             piece = np.empty(_PULSES, PULSE)

@@ -38,6 +38,7 @@ def convert(engine: Any) -> str:
     }
     outputs = {
         "heralds": engine.heralds,
+        "triggers": engine.triggers,
         "idle": engine.idle,
         "deadline": engine.deadline,
         "up_valid": up.valid,

@@ -1,0 +1,177 @@
+"""Attempts one after the other, and the triggers that make them."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from qlink.firmware_bridge.registers import TRIGGERS, SequenceEnd
+
+from .attempt import NEVER
+from .interface import ProgramBus, SequenceSettings, SequenceStatus
+from .pipeline import delayed
+from .program import FILLING, Player
+
+__all__ = ["SequenceFlow", "Sequencer"]
+
+SHOWN = 1  # clocks from the first one of an attempt's program to that in which `triggers` and `reference` show it
+
+SequenceFlow = data.StructLayout({"begin": 1, "own": 1, "reference": 1, "busy": 1, "deadline": 32})
+"""What a `Sequencer` and the attempts tell each other, each as the member of its name."""
+
+
+class Sequencer(wiring.Component):
+    """Play the program of an attempt, again and again, until there is a reason to end.
+
+    With its own reference, an attempt begins in the clock after the last one's end; otherwise with `begin`, which is
+    not looked at before the end. Every end puts all triggers at their idle level.
+
+    Members
+    -------
+    settings : In(SequenceSettings)
+    program : In(ProgramBus)
+    able : In(1), the board runs in gated mode
+    clear : In(1), end what runs; what is started now begins when this is over
+    begin : In(1), an attempt has started at the reference input
+    heralds : In(4), one bit an outcome, each high for a clock
+    skip : In(32), clocks that pass at the coming edge besides the one
+    reference : Out(1), there is a reference at subtick 0
+    own : Out(1), references come from here only
+    triggers : Out(8)
+    status : Out(SequenceStatus)
+    busy : Out(1), something changes
+    deadline : Out(32), clocks that may be skipped before something happens by itself, while not `busy`
+    """
+
+    settings: In(SequenceSettings)
+    program: In(ProgramBus)
+    able: In(1)
+    clear: In(1)
+    begin: In(1)
+    heralds: In(4)
+    skip: In(32)
+    reference: Out(1)
+    own: Out(1)
+    triggers: Out(TRIGGERS)
+    status: Out(SequenceStatus)
+    busy: Out(1)
+    deadline: Out(32)
+
+    def elaborate(self, platform):
+        m = Module()
+        settings = Signal.like(self.settings)  # a copy, near what it decides
+        m.d.sync += [settings.eq(self.settings), self.own.eq(settings.segments.any() & ~settings.external)]
+
+        rewind, refuse, halt, finish = Signal(), Signal(), Signal(), Signal()
+        ready = self._start(m, settings, rewind, refuse, halt | finish)
+        reason, patience = self._halt(m, settings, rewind, ready, halt)
+        spare = self._play(m, settings, rewind, ready, halt, finish)
+
+        with m.If(refuse):
+            m.d.sync += self.status.end.eq(SequenceEnd.REFUSED)
+        with m.Elif(rewind):
+            m.d.sync += self.status.end.eq(SequenceEnd.NONE)
+        with m.Elif(self.status.running & (halt | finish)):
+            m.d.sync += self.status.end.eq(Mux(halt, reason, SequenceEnd.DONE))
+
+        set_anew = settings.as_value() != self.settings.as_value()
+        changing = set_anew | rewind | refuse | halt | self.begin | self.heralds.any()
+        m.d.comb += [
+            self.busy.eq(changing | (self.status.running & ~ready) | (spare < 0) | (patience < 0)),
+            self.deadline.eq(Mux(spare < patience, spare, patience)),
+        ]
+        return m
+
+    def _start(self, m, settings, rewind, refuse, over):
+        """Begin a sequence, or refuse to; one that runs is begun anew. Returns when the program's way is filled."""
+        wanted, waits = Signal(), Signal(range(FILLING))
+        ready, programmed = Signal(), Signal()
+        possible = self.able & programmed
+        m.d.sync += [programmed.eq(settings.segments.any()), wanted.eq(settings.start | wanted & self.clear)]
+        m.d.comb += [rewind.eq(wanted & ~self.clear & possible), refuse.eq(wanted & ~self.clear & ~possible)]
+        with m.If(rewind):
+            m.d.sync += [self.status.running.eq(1), ready.eq(0), waits.eq(FILLING - 1)]
+        with m.Elif(over | refuse):
+            m.d.sync += [self.status.running.eq(0), ready.eq(0)]
+        with m.Elif(self.status.running):
+            m.d.sync += [waits.eq(waits - 1), ready.eq(ready | (waits == 1))]
+        return ready
+
+    def _halt(self, m, settings, rewind, ready, halt):
+        """Find reasons to end at once. Returns the one found, and the clocks left before the next by itself."""
+        load, left = Signal(signed(33)), Signal(signed(33))
+        timing, patience, expired, wanted = Signal(), Signal(signed(33)), Signal(), Signal()
+        reason = Signal(SequenceEnd)
+        herald = self.heralds.any()
+        m.d.comb += [
+            patience.eq(Mux(ready & timing, left, NEVER)),
+            expired.eq(ready & timing & (left < 0) & ~herald),
+            wanted.eq((self.heralds & settings.stop_on).any()),
+        ]
+        m.d.sync += [
+            timing.eq(settings.timeout != 0),
+            load.eq(settings.timeout - 2),
+            left.eq(left - 1 - self.skip),
+        ]
+        with m.If(~ready | herald):
+            m.d.sync += left.eq(load)
+
+        m.d.sync += halt.eq(
+            self.status.running & ~rewind & (self.clear | settings.changed | settings.stop | wanted | expired)
+        )
+        with m.If(self.clear | settings.changed):
+            m.d.sync += reason.eq(SequenceEnd.INTERRUPTED)
+        with m.Elif(settings.stop):
+            m.d.sync += reason.eq(SequenceEnd.STOPPED)
+        with m.Else():
+            m.d.sync += reason.eq(Mux(wanted, SequenceEnd.HERALD, SequenceEnd.TIMEOUT))
+        return reason, patience
+
+    def _play(self, m, settings, rewind, ready, halt, finish):
+        """Let one segment follow the other. Returns the clocks left before something happens."""
+        m.submodules.player = player = Player()
+        connect(m, flipped(self.program), player.bus)
+        coming = player.segment
+        playing, on, last = Signal(), Signal(TRIGGERS), Signal()
+        left, spare = Signal(signed(33)), Signal(signed(33))
+        over, final, advance, begun = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            player.rewind.eq(rewind),
+            player.segments.eq(settings.segments),
+            player.advance.eq(advance),
+            over.eq(left < 0),
+            final.eq(self._final(m, settings, ready, advance & coming.first)),
+            finish.eq(ready & playing & over & last & final),
+            spare.eq(Mux(playing, left, NEVER)),
+        ]
+        step = playing & over & ~last
+        fresh = (~playing | over & last & ~final) & (~settings.external | self.begin)
+        m.d.comb += advance.eq(ready & (step | fresh))
+
+        m.d.sync += left.eq(left - 1 - self.skip)
+        with m.If(advance):
+            m.d.sync += [left.eq(coming.left), on.eq(coming.on), last.eq(coming.last)]
+        with m.If(rewind | halt | ~ready):
+            m.d.sync += playing.eq(0)
+        with m.Elif(advance | over):
+            m.d.sync += playing.eq(advance)
+
+        m.d.sync += begun.eq(advance & coming.first & ~halt & ~rewind)
+        m.d.comb += self.reference.eq(delayed(m, begun & ~settings.external, SHOWN))
+        with m.If(rewind):
+            m.d.sync += self.status.begun.eq(0)
+        with m.Elif(begun):
+            m.d.sync += self.status.begun.eq(self.status.begun + 1)
+
+        level = settings.idle ^ (on & playing.replicate(TRIGGERS))
+        m.d.sync += self.triggers.eq(settings.manual & settings.levels | ~settings.manual & level)
+        return spare
+
+    def _final(self, m, settings, ready, begins):
+        """Whether the attempt that runs is the last one."""
+        counted, left, load = Signal(), Signal(signed(33)), Signal(signed(33))
+        m.d.sync += [counted.eq(settings.attempts != 0), load.eq(settings.attempts - 1)]
+        with m.If(~ready):
+            m.d.sync += left.eq(load)
+        with m.Elif(begins):
+            m.d.sync += left.eq(left - 1)
+        return counted & (left < 0)
