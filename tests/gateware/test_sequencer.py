@@ -56,7 +56,7 @@ def played(sequence, events, clocks):
             await ctx.tick()
         ctx.set(dut.heralds, 0)
         ctx.set(dut.settings.stop, 0)
-        await ctx.tick().repeat(4)
+        await ctx.tick().repeat(5)
         status.append(ctx.get(dut.status))
 
     simulate(dut, bench, limit=clocks + 400)
@@ -101,7 +101,7 @@ def test_a_herald_of_a_wanted_outcome_ends_it_at_once():
     sequence = Sequence(50, {2: (Window(0, 50),)}, stop_on=frozenset({Outcome.PSI_MINUS}))
     model = agree(sequence, Events({20: Outcome.PSI_PLUS, 40: Outcome.PSI_MINUS}), 80)
     assert model.end is SequenceEnd.HERALD
-    assert model.levels == [4] * 43 + [0] * 37
+    assert model.levels == [4] * 44 + [0] * 36
 
 
 def test_every_window_of_every_trigger_has_edges_of_its_own():

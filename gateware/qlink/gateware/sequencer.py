@@ -101,11 +101,13 @@ class Sequencer(wiring.Component):
         load, left = Signal(signed(33)), Signal(signed(33))
         timing, patience, expired, wanted = Signal(), Signal(signed(33)), Signal(), Signal()
         reason = Signal(SequenceEnd)
-        herald = self.heralds.any()
+        heralds = Signal.like(self.heralds)  # what comes has been through logic
+        herald = heralds.any()
+        m.d.sync += heralds.eq(self.heralds)
         m.d.comb += [
             patience.eq(Mux(ready & timing, left, NEVER)),
             expired.eq(ready & timing & (left < 0) & ~herald),
-            wanted.eq((self.heralds & settings.stop_on).any()),
+            wanted.eq((heralds & settings.stop_on).any()),
         ]
         m.d.sync += [
             timing.eq(settings.timeout != 0),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from qlink.firmware_bridge.configuration import Outcome, ReferenceSource, Sequence
 from qlink.firmware_bridge.registers import SequenceEnd
 
-HERALD_CLOCKS = 3  # from the clock of a herald's pin to the first one in which the triggers show it
+HERALD_CLOCKS = 4  # from the clock of a herald's pin to the first one in which the triggers show it
 
 
 @dataclass(frozen=True, slots=True)
