@@ -22,7 +22,7 @@ from .sampler import Sampler
 from .sequencer import SequenceFlow, Sequencer
 from .timebase import Timebase
 
-# Clocks behind the pins. What belongs together is in step at each of them.
+# Clocks behind the pins, or behind their delays. What belongs together is in step at each of them.
 SAMPLED, FOLLOWED, GATED, TAPPED = 1, 2, 4, 5
 DECIDED = TAPPED + DECISION
 
@@ -91,7 +91,9 @@ class Detection(wiring.Component):
         with m.Elif(clearing != 0):
             m.d.sync += clearing.eq(clearing - 1)
 
-        m.submodules.timebase = timebase = Timebase(self.parameters, DECIDED, self._timebase_start)
+        m.submodules.timebase = timebase = Timebase(
+            self.parameters, self.parameters.input_latency + DECIDED, self._timebase_start
+        )
         m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
 
         sequence = self._sequence(m, clear)

@@ -67,7 +67,7 @@ class TimingEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.detection = front = Detection(self.parameters, self._timebase_start)
-        m.submodules.time_capture = times = TimeCapture(self.parameters, DECIDED)
+        m.submodules.time_capture = times = TimeCapture(self.parameters, self.parameters.input_latency + DECIDED)
         m.submodules.reporting = back = Reporting(self.parameters, self._build, self._counters_start)
         connect(m, front.heralds, back.heralds)
         connect(m, times.times, back.times)

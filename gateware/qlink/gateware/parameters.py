@@ -58,7 +58,12 @@ class Parameters:
 
         A pattern with forbidden channels takes its window, rounded up to clocks, and six clocks more.
         """
-        return 8
+        return self.input_latency + 8
+
+    @property
+    def input_latency(self) -> int:
+        """Clocks that inputs with delays take more than the delay that is set."""
+        return int(self.delay_depth > 0)
 
     @property
     def delay_bits(self) -> int:
