@@ -15,6 +15,7 @@ from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Identity
 from qlink.firmware_bridge.errors import TransportError
 from qlink.gateware.boards import build as builder
+from qlink.gateware.boards.profiles import PROFILES
 from qlink.gateware.boards.report import ClockTiming, Usage
 from qlink.gateware.boards.report import Path as TimingPath
 from qlink.gateware.parameters import Parameters
@@ -107,7 +108,7 @@ def test_list_profiles_names_every_board() -> None:
     profiles = json.loads(result.stdout)["profiles"]
     assert [profile["board"] for profile in profiles] == ["ecpix5-45f", "ecpix5-85f"]
     assert profiles[0]["detectors"][0] == "PMOD0 pin 1 (ball T25)"
-    assert profiles[0]["tick_ps"] == 1250
+    assert profiles[0]["tick_ps"] == PROFILES["ecpix5-45f"].tick_ps
     assert "ecpix5-85f" in run("list", "--profiles").output
 
 
