@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qlink.gateware.formal import queues
-from qlink.gateware.formal.claim import Bounded, Claim, Mutation
+from qlink.gateware.formal.claim import Bounded, Broken, Claim, Induction, Mutation
 from qlink.gateware.formal.claims import CLAIMS, Task, tasks
 from qlink.gateware.formal.sources import Edit, bench_of
 
@@ -27,10 +27,11 @@ def test_every_claim_breaks_with_a_bug_and_has_been_reached():
         assert claim.covers, claim.name
 
 
-def test_tells_a_counterexample_clock_by_clock(tmp_path):
+@pytest.mark.parametrize("method", [Broken(8), Bounded(8), Induction()], ids=str)
+def test_tells_a_counterexample_clock_by_clock(tmp_path, method):
     edit = Edit("spill", "full.eq(self.i.valid)", "full.eq(1)")
     bug = Claim("broken", "", queues.spill, Bounded(8), (Mutation("", edit, 8),))
-    verdict = Task(bug, "broken", Bounded(8), (edit,), "FAIL").run(tmp_path, TIMEOUT_S)
+    verdict = Task(bug, "broken", method, (edit,), "FAIL").run(tmp_path, TIMEOUT_S)
     first, *clocks, waves = verdict.words.splitlines()
     assert first == f"broken in clock {len(clocks) - 1}: spill gives nothing it did not get"
     assert [line.split(":")[0].strip() for line in clocks] == [f"clock {n}" for n in range(len(clocks))]

@@ -21,7 +21,7 @@ CHANNEL_GROUPS = (
     CounterGroup.CLICKS_LOST,
     CounterGroup.CLICKS_FILTERED,
 )
-PATTERN_GROUPS = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST, CounterGroup.ACCIDENTALS)
+PATTERN_GROUPS = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST)
 
 Count = data.StructLayout({"index": 16, "value": VALUE_BITS})
 """One counter of a snapshot; `index` is the wire contract's."""
@@ -29,11 +29,9 @@ Count = data.StructLayout({"index": 16, "value": VALUE_BITS})
 
 def counter_indices(parameters):
     """Return the index of every counter that a board of these parameters has, in the order of a snapshot."""
-    sizes = dict.fromkeys(CHANNEL_GROUPS, parameters.channels) | dict.fromkeys(PATTERN_GROUPS, parameters.patterns)
-    sizes |= {CounterGroup.GLOBAL: len(GlobalCounter)}
-    if not parameters.accidentals:
-        del sizes[CounterGroup.ACCIDENTALS]
-    return [counter_index(group, member) for group in sorted(sizes) for member in range(sizes[group])]
+    channels = [counter_index(g, c) for g in CHANNEL_GROUPS for c in range(parameters.channels)]
+    patterns = [counter_index(g, p) for g in PATTERN_GROUPS for p in range(parameters.patterns)]
+    return sorted(channels + patterns) + [counter_index(CounterGroup.GLOBAL, k) for k in GlobalCounter]
 
 
 class CounterBank(wiring.Component):

@@ -1,6 +1,7 @@
 """ABC as sby calls it, out of YoWASP's Yosys, which has it inside: `abc -c 'COMMAND; COMMAND...'`.
 
-What ABC prints there is lost. So a proof is known by the invariant that it leaves, a counterexample by its trace.
+What ABC prints there is lost. So a proof is known by the invariant or the log that it leaves, a counterexample by its
+trace.
 """
 
 import re
@@ -8,13 +9,14 @@ import sys
 from pathlib import Path
 from subprocess import run
 
+EVIDENCE = {"pdr": "-d -I invariant.pla", "bmc3": "-L bmc.log"}
+INVARIANT, LOG = "invariant.pla", "bmc.log"
 NETLIST, SCRIPT = "abc_excuse.v", "abc_script.abc"
-INVARIANT = "invariant.pla"
 
 
 def main():
     commands = [command.strip() for command in sys.argv[sys.argv.index("-c") + 1].split(";")]
-    commands = [f"{c} -d -I {INVARIANT}" if c.startswith("pdr") else c for c in commands]
+    commands = [_with_evidence(command) for command in commands]
     Path(NETLIST).write_text("module excuse(input a, b, output y); assign y = a & b; endmodule\n")
     Path(SCRIPT).write_text("".join(f"{command}\n" for command in commands))
     excuse = f"read_verilog {NETLIST}; simplemap; abc -script {SCRIPT}"
@@ -25,6 +27,13 @@ def main():
         print(f'Output 0 of miter "bench" was asserted in frame {steps - 2}.')
     elif Path(INVARIANT).exists():
         print("Property proved.")
+    elif Path(LOG).exists() and (found := re.match(r"snl_UNK (\d+)", Path(LOG).read_text())):
+        print(f"No output asserted in {int(found[1]) + 1} frames.")
+
+
+def _with_evidence(command):
+    name = command.partition(" ")[0]
+    return f"{command} {EVIDENCE[name]}" if name in EVIDENCE else command
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Bench:
     Attributes
     ----------
     m : Module
-    names : set of those that the bench has given to signals
+    signals : dict of those that counterexamples show, by name
     """
 
     def __init__(self):
@@ -26,14 +26,14 @@ class Bench:
         self._clock = ClockDomain("sync", reset_less=True)
         self.m.domains += self._clock
         self._inputs = []
-        self.names = set()
+        self.signals = {}
 
     def signal(self, name, shape=1, init=None):
         """Return a signal that counterexamples show."""
-        if name in self.names:
+        if name in self.signals:
             raise ValueError(f"there is a signal {name!r} already")
-        self.names.add(name)
-        return Signal(shape, name=name, init=init)
+        self.signals[name] = Signal(shape, name=name, init=init)
+        return self.signals[name]
 
     def free(self, name, shape=1):
         """Return a signal that may do whatever it likes."""

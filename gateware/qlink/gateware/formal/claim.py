@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .bench import Bench
 from .sources import Edit
 
-__all__ = ["Bounded", "Claim", "Induction", "Mutation", "Reachable"]
+__all__ = ["Bounded", "Broken", "Claim", "Induction", "Mutation", "Reachable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,16 @@ class Bounded:
 
     def __str__(self):
         return f"bounded, {self.depth} clocks"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Something goes wrong in the first `depth` clocks."""
+
+    depth: int
+
+    def __str__(self):
+        return f"within {self.depth} clocks"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from . import attempts, heralds, matching, queues, times
-from .claim import Bounded, Claim, Induction, Reachable
+from . import attempts, composed, heralds, matching, outputs, queues, times
+from .claim import Bounded, Broken, Claim, Induction, Reachable
 from .sby import Verdict, run_sby
 from .sources import Edit, bench_of
 
 __all__ = ["CLAIMS", "Task", "tasks"]
 
-CLAIMS = tuple(claim for module in (attempts, matching, heralds, queues, times) for claim in module.CLAIMS)
+CLAIMS = tuple(
+    claim for module in (composed, attempts, matching, heralds, outputs, queues, times) for claim in module.CLAIMS
+)
 
 _building = Lock()  # modules are imported anew, which two cannot do at once
 
@@ -24,7 +26,7 @@ class Task:
 
     claim: Claim
     name: str
-    method: Bounded | Induction | Reachable
+    method: Bounded | Broken | Induction | Reachable
     edits: tuple[Edit, ...]
     expected: str
 
@@ -49,5 +51,5 @@ def tasks(claims: Sequence[Claim] = CLAIMS, quick: bool = False) -> list["Task"]
         for mutation in claim.mutations:
             edits = (*claim.reduced, mutation.edit)
             name = f"{claim.name} with {mutation.words}"
-            found.append(Task(claim, name, Bounded(mutation.depth), edits, "FAIL"))
+            found.append(Task(claim, name, Broken(mutation.depth), edits, "FAIL"))
     return found

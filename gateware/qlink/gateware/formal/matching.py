@@ -25,14 +25,15 @@ def settling(b, clocks):
 
 
 def complete(b, clicks, required, window, start):
-    """Follow each channel's newest unconsumed click, tick by tick. Returns per subtick whether the pattern completes.
+    """Follow each channel's newest unconsumed click, tick by tick. Returns per subtick whether the pattern completes,
+    and how old each channel's click is then.
 
     An age is that at the end of a tick; `oldest` stands for all that are longer than any window.
     """
     oldest = 2 ** len(window)
     ages = [b.signal(f"age_{c}", range(oldest + 1), init=oldest) for c in range(len(clicks))]
     now = [Mux(start, oldest, age) for age in ages]
-    completes = []
+    completes, then = [], []
     for s in range(PARAMETERS.samples):
         now = [
             Mux(click.valid & (click.sub == s), 0, Mux(age == oldest, oldest, age + 1))
@@ -40,9 +41,10 @@ def complete(b, clicks, required, window, start):
         ]
         held = Cat(~needed | (age <= window) for needed, age in zip(required, now, strict=True))
         completes.append(b.show(f"completes_{s}", required.any() & held.all()))
+        then.append(now)
         now = [Mux(completes[-1] & needed, oldest, age) for needed, age in zip(required, now, strict=True)]
     b.m.d.sync += [age.eq(value) for age, value in zip(ages, now, strict=True)]
-    return completes
+    return completes, then
 
 
 def matcher():
@@ -62,7 +64,7 @@ def matcher():
         dut.clear.eq(clear),
         dut.enable.eq(required.any()),
     ]
-    completes = Cat(complete(b, slot.clicks, required, window, slot.start))
+    completes = Cat(complete(b, slot.clicks, required, window, slot.start)[0])
     wanted = later(b, "completed", completes, 3)
     found = b.signal("fires", PARAMETERS.samples)
     b.m.d.comb += found.eq(Mux(dut.fired, 1 << dut.sub, 0))

@@ -1,14 +1,14 @@
 """Running a proof by YoWASP's sby."""
 
 import os
+import re
 import shutil
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, Popen, TimeoutExpired
 
-from .claim import Bounded, Induction, Reachable
+from .claim import Bounded, Broken, Induction, Reachable
 from .trace import told
 
 __all__ = ["Verdict", "run_sby"]
@@ -51,35 +51,37 @@ def run_sby(bench, method, place, timeout):
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     (place / "bench.il").write_text(bench.rtlil())
+    if not _run(method, place, timeout):
+        return Verdict("TIMEOUT", f"no end after {timeout} s", place)
+    if refuted := re.search(r"was asserted in frame (\d+)", (place / "sby.log").read_text()):
+        _run(Broken(int(refuted[1]) + 1), place, timeout)  # ABC's own traces cannot always be read back
+    status = _status(place)
+    return Verdict(status, "" if status == "PASS" else _words(place, status, bench.signals), place)
+
+
+def _run(method, place, timeout):
+    """Run sby. Returns whether it came to an end."""
     mode, depth, engine = _plan(method)
     (place / "proof.sby").write_text(CONFIGURATION.format(mode=mode, depth=depth, engine=engine))
     command = ["yowasp-sby", "-f", *(f"--{tool}={path}" for tool, path in TOOLS.items()), "proof.sby"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with (place / "sby.log").open("w") as log:
-        process = Popen(
-            command,
-            cwd=place,
-            stdin=DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=os.environ | {"PATH": path},
-            start_new_session=True,
-        )
+        process = Popen(command, cwd=place, stdin=DEVNULL, stdout=log, stderr=log, env=os.environ | {"PATH": path})
         try:
             process.wait(timeout)
         except TimeoutExpired:
-            return Verdict("TIMEOUT", f"no end after {timeout} s", place)
+            return False
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # and the solvers with it
-                process.wait()
-    status = _status(place)
-    return Verdict(status, "" if status == "PASS" else _words(place, status, bench.names), place)
+            process.terminate()  # sby ends its solvers
+            process.wait()
+    return True
 
 
 def _plan(method):
     match method:
         case Bounded(depth):
+            return "bmc", depth, "abc bmc3"
+        case Broken(depth):
             return "bmc", depth, SOLVER
         case Reachable(depth):
             return "cover", depth, SOLVER
