@@ -20,7 +20,7 @@ from qlink.firmware_bridge.encoding import (
 )
 from qlink.firmware_bridge.errors import EndOfStream, TransportError
 from qlink.firmware_bridge.link import Patience
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, Access, Register
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, Access, Feature, Register
 from qlink.firmware_bridge.wire import CONTRACT_VERSION, OFFSET_BITS, Operation, Status
 
 settings.register_profile("shared machine", deadline=None)
@@ -39,8 +39,9 @@ IDENTITY = Identity(
     delay_ticks=4095,
     sequence_segments=65,
     trigger_latency=4,
+    features=Feature.ACCIDENTALS,
 )
-OPTIONAL = ("delay_ticks", "sequence_segments", "trigger_latency")
+OPTIONAL = ("delay_ticks", "sequence_segments", "trigger_latency", "features")
 
 
 class Peer:

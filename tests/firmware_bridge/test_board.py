@@ -185,6 +185,14 @@ def _pattern(**values: Any) -> Configuration:
             "pattern 0 has forbidden channels, its window = 8193 does not fit: it goes from 0 to 8192",
         ),
         (_pattern(outcome=4), "pattern 0, outcome = 4 does not fit"),
+        (_pattern(shifted=frozenset({1})), "pattern 0, shifted: channel 1 is not among the required ones"),
+        (_pattern(shifted=frozenset({0, 4})), "pattern 0: all its channels are shifted"),
+        (_pattern(shifted=frozenset({4})), "pattern 0 has shifted channels: set accidental_clocks"),
+        (replace(_pattern(), accidental_clocks=2048), "accidental_clocks = 2048 does not fit: it goes from 0 to 2047"),
+        (
+            replace(_pattern(shifted=frozenset({4})), accidental_clocks=1),
+            "accidental_clocks = 1 is 4 ticks, not more than the window of pattern 0, 5: true coincidences",
+        ),
         (_pattern(forbidden=frozenset({4})), "pattern 0: channel 4 is both required and forbidden"),
         (_pattern(required=frozenset(), forbidden=frozenset({4})), "pattern 0 requires no channel"),
         (Configuration(patterns=PATTERNS * 5), "10 patterns do not fit: the board has 8"),
@@ -221,6 +229,13 @@ def test_refuses_a_configuration_by_name_and_writes_nothing(
     with pytest.raises(ConfigurationError, match=names):
         board.configure(configuration)
     assert len(peer.requests) == sent
+
+
+def test_a_board_without_accidental_counters_refuses_an_offset(peer: Any) -> None:
+    peer.set("features", 0)
+    with pytest.raises(ConfigurationError, match="this board has no accidental counters"):
+        opened(peer).configure(replace(_pattern(shifted=frozenset({4})), accidental_clocks=100))
+    opened(peer).configure(_pattern())
 
 
 def test_notices_a_register_that_does_not_keep_its_value(

@@ -22,6 +22,7 @@ COUNTERS = {
     "gated": CounterGroup.GATED,
     "heralds": CounterGroup.HERALDS,
     "vetoed": CounterGroup.VETOED,
+    "accidentals": CounterGroup.ACCIDENTALS,
 }
 GLOBALS = {
     "attempts": GlobalCounter.ATTEMPTS,
@@ -60,6 +61,8 @@ def register_values(configuration, parameters):
         "window": [pattern.window for pattern in patterns],
         "outcome": [pattern.outcome for pattern in patterns],
         "delay": [configuration.common_delay + ticks for ticks in delays],
+        "shifted": [sum(1 << channel for channel in pattern.shifted) for pattern in patterns],
+        "accidental_clocks": configuration.accidental_clocks,
     }
 
 
@@ -156,8 +159,8 @@ def free_running(*patterns):
     return Configuration(patterns)
 
 
-def pattern(*required, window=4, forbidden=(), outcome=Outcome.PSI_PLUS):
-    return Pattern(frozenset(required), window, outcome, frozenset(forbidden))
+def pattern(*required, window=4, forbidden=(), outcome=Outcome.PSI_PLUS, shifted=()):
+    return Pattern(frozenset(required), window, outcome, frozenset(forbidden), frozenset(shifted))
 
 
 @pytest.mark.parametrize("samples", [1, 2, 4])
@@ -233,17 +236,26 @@ def test_a_restart_forgets_held_clicks_and_attempts():
 def test_skipping_idle_clocks_changes_nothing(mode, delays):
     parameters = Parameters(channels=3, patterns=2, samples=4, delay_depth=64)
     gates = {channel: Gate(4, 60) for channel in range(3)}
-    patterns = pattern(0, 1, window=20), pattern(0, window=30, forbidden=[2])
-    settings = Configuration(patterns, mode, gates, attempt_clocks=20, reference_timeout=400, delays=delays)
+    patterns = pattern(0, 1, window=20, shifted=[1]), pattern(0, 1, window=60, forbidden=[2], shifted=[0])
+    settings = Configuration(
+        patterns,
+        mode,
+        gates,
+        attempt_clocks=20,
+        reference_timeout=400,
+        accidental_clocks=4 if mode else 60,
+        delays=delays,
+    )
     rng = Random(5)
     ticks = sorted(rng.sample(range(150, 1900), 12))
-    edges = [(4 * tick + rng.randrange(10), channel) for tick in ticks for channel in rng.sample(range(3), 2)]
-    case = Case(settings, sorted(edges), [4 * tick - 3 for tick in ticks])
+    edges = [(4 * tick + 2 * rng.randrange(5), channel) for tick in ticks for channel in (0, 1, rng.randrange(3))]
+    case = Case(settings, sorted(set(edges)), [4 * tick - 3 for tick in ticks])
     plain = run(case, parameters, 2000)
     skipping = run(case, parameters, 2000, skip=True)
     assert skipping.evaluated < plain.evaluated / 1.4
     assert (skipping.heralds, skipping.counts, skipping.clicks) == (plain.heralds, plain.counts, plain.clicks)
     assert plain.heralds
+    assert plain.counts[counter_index(CounterGroup.ACCIDENTALS, 0)]
     heralds, counts = expected(case, parameters, 2000 + TAIL - 10)
     assert (plain.heralds, plain.counts) == (heralds, counts)
 

@@ -62,6 +62,7 @@ class Bench:
             herald_latency=parameters.herald_latency,
             build=0,
             delay_ticks=(1 << parameters.delay_bits) - 1,
+            features=parameters.features,
         )
         for setting in settings_of(configuration, identity):
             self.write(setting.name, setting.value, setting.index)
@@ -96,7 +97,7 @@ def herald(record, zero):
 
 MODELLED = [
     *(CounterGroup.CLICKS, CounterGroup.MERGED, CounterGroup.GATED),
-    *(CounterGroup.HERALDS, CounterGroup.VETOED),
+    *(CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.ACCIDENTALS),
 ]
 MODELLED_GLOBALS = [GlobalCounter.ATTEMPTS, GlobalCounter.REFERENCES_DOUBLED]
 BOARDS = [Parameters(), Parameters(channels=5, patterns=3, samples=2), Parameters(channels=3, patterns=4, samples=1)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qlink.firmware_bridge.configuration import Configuration, Pattern
 from qlink.firmware_bridge.errors import ConfigurationError, RecordingError
-from qlink.sim.coincidence import observe
+from qlink.sim.coincidence import accidentals, observe
 from qlink.sim.recordings import read_recording
 from qlink.sim.replay import board_for, replay, shared_out, through_board
 from qlink.sim.sources import Clicks, clicks_of
@@ -57,6 +57,21 @@ def test_pair_source_counts_equal_the_published_ones(window: int, heralds: list[
     assert [(count.channels, count.window_ticks) for count in result.patterns] == [(pair, window) for pair in PAIRS]
     assert result.losses == NO_LOSS
     assert result.duration_s == pytest.approx(0.196, abs=0.001)
+
+
+def test_accidentals_of_a_pair_source_are_those_of_its_rates() -> None:
+    """The golden model's exactly; and in the mean of four pairs what two random streams of these rates make."""
+    path, window, offset = recording("spdc/spdc_pairs.txt"), 8, 400
+    result = replay(path, 260, PAIRS, window, accidental_offset=offset)
+    assert [count.heralds for count in result.patterns] == [2366, 2173, 698, 427]
+    clicks = read_recording(path, channels=8).clicks
+    edges = [(int(click["tick"]), int(click["channel"])) for click in clicks]
+    patterns = [Pattern(frozenset(pair), window, shifted=frozenset(pair[1:])) for pair in PAIRS]
+    counted = [count.accidentals or 0 for count in result.patterns]
+    assert counted == [len(accidentals(pattern, offset // 4, 4, edges)) for pattern in patterns]
+    length = int(clicks["tick"][-1] - clicks["tick"][0])
+    expected = sum(result.singles[a] * result.singles[b] * (2 * window + 1) / length for a, b in PAIRS)
+    assert sum(counted) == pytest.approx(expected, abs=4 * expected**0.5)
 
 
 def test_emitter_counts_equal_the_golden_models(tmp_path: Path) -> None:

@@ -44,6 +44,21 @@ def test_counts_are_printed_for_people(recording: Path) -> None:
     assert "Losses: none" in output
 
 
+def test_accidentals_are_counted_if_asked_for(recording: Path) -> None:
+    asked = replay(recording, *TICK_PS, "--pattern", "0,4", "--pattern", "0", "--accidental-offset", "4000", "--json")
+    assert asked.exit_code == 0, asked.output
+    assert json.loads(asked.stdout)["patterns"] == [
+        {"channels": [0, 4], "window_ticks": 4, "heralds": 10, "accidentals": 6},
+        {"channels": [0], "window_ticks": 4, "heralds": 10},
+    ]
+
+
+def test_an_offset_that_is_no_whole_clock_is_refused(recording: Path) -> None:
+    result = replay(recording, *TICK_PS, "--pattern", "0,4", "--accidental-offset", "401")
+    assert result.exit_code == 1
+    assert "accidental_offset = 401 is no multiple of 4 ticks" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -77,8 +92,9 @@ def test_what_is_no_pattern_is_refused(pattern: str, recording: Path) -> None:
 
 
 def test_a_pattern_names_required_and_forbidden_channels_and_its_bell_state() -> None:
-    pattern = parse("0, 4, !5 = phi-").within(7)
+    pattern = parse("0, ~4, !5 = phi-").within(7)
     assert pattern.required == {0, 4}
     assert pattern.forbidden == {5}
+    assert pattern.shifted == {4}
     assert pattern.window == 7
     assert pattern.outcome.name == "PHI_MINUS"

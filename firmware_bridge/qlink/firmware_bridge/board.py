@@ -29,6 +29,7 @@ IDENTITY = (
     "delay_ticks",
     "sequence_segments",
     "trigger_latency",
+    "features",
 )  # registers that `Identity` has as they are
 PATIENCE = Patience()
 REST_S = 0.1  # a board that has stopped, and sends nothing for so long, has sent all

@@ -34,16 +34,21 @@ class Identity:
     delay_ticks: int = 0  # longest delay of an input
     sequence_segments: int = 0  # that an attempt's program can have; 0: the board has no sequencer
     trigger_latency: int = 0  # system clocks from an accepted reference's clock to the first of its triggers
+    features: int = 0  # a Feature, or several
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Clicks on all `required` channels within `window` ticks, and none on a `forbidden` one: docs/coincidence.md."""
+    """Clicks on all `required` channels within `window` ticks, and none on a `forbidden` one: docs/coincidence.md.
+
+    With `shifted` channels, which are required ones, accidentals are counted: coincidences with these channels late.
+    """
 
     required: frozenset[int]
     window: int
     outcome: Outcome = Outcome.PSI_PLUS
     forbidden: frozenset[int] = frozenset()
+    shifted: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class Configuration:
     time_pps: bool = False  # a TIME record of every edge of the PPS input
     time_ten_mhz: int = 0  # and of every so many edges of the 10 MHz input; 0: of none
     sequence: Sequence | None = None  # None: all triggers are 0
+    accidental_clocks: int = 0  # by which `shifted` channels are late for the accidental counters
 
     @property
     def common_delay(self) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .configuration import Identity
+from .registers import Feature
 from .wire import GROUP_SIZE, CounterGroup, GlobalCounter, counter_index
 
 Values = NDArray[np.uint64]
@@ -17,12 +18,15 @@ PER_CHANNEL = (
     CounterGroup.CLICKS_LOST,
     CounterGroup.CLICKS_FILTERED,
 )
-PER_PATTERN = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST)
+PER_PATTERN = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST, CounterGroup.ACCIDENTALS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counters:
-    """What `wire.CounterGroup` and `GlobalCounter` name, latched at `tick`. Shapes: (channels,) and (patterns,)."""
+    """What `wire.CounterGroup` and `GlobalCounter` name, latched at `tick`. Shapes: (channels,) and (patterns,).
+
+    `accidentals` are zeros of a board that counts none.
+    """
 
     tick: int
     snapshot: int  # its number, wraps at 2**16
@@ -35,6 +39,7 @@ class Counters:
     heralds: Values
     vetoed: Values
     heralds_lost: Values
+    accidentals: Values
     attempts: int
     references_doubled: int
     references_missed: int
@@ -48,7 +53,10 @@ class Counters:
 def indices_of(identity: Identity) -> NDArray[np.intp]:
     """The counters that a board's snapshot consists of."""
     channels = [counter_index(group, member) for group in PER_CHANNEL for member in range(identity.channels)]
-    patterns = [counter_index(group, member) for group in PER_PATTERN for member in range(identity.patterns)]
+    groups = set(PER_PATTERN)
+    if not Feature.ACCIDENTALS & identity.features:
+        groups.remove(CounterGroup.ACCIDENTALS)
+    patterns = [counter_index(group, member) for group in groups for member in range(identity.patterns)]
     return np.array([*channels, *patterns, *(counter_index(CounterGroup.GLOBAL, m) for m in GlobalCounter)], np.intp)
 
 
@@ -100,6 +108,7 @@ class SnapshotAssembler:
             heralds=self._group(CounterGroup.HERALDS),
             vetoed=self._group(CounterGroup.VETOED),
             heralds_lost=self._group(CounterGroup.HERALDS_LOST),
+            accidentals=self._group(CounterGroup.ACCIDENTALS),
             **single,
         )
 

@@ -5,7 +5,7 @@ Gateware builds its register file from this table; `Board` and the documentation
 """
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum, unique
+from enum import Enum, IntEnum, IntFlag, unique
 
 from .wire import MAX_CHANNELS, MAX_PATTERNS
 
@@ -14,6 +14,7 @@ DELAY_MAX = 2**16 - 1  # ticks: what a register of a delay can hold at most
 SEGMENTS = 65  # of a sequence's program: 8 outputs with 4 windows each have at most 64 edges
 SEGMENTS_A_WORD = 4
 TRIGGERS = 8
+ACCIDENTAL_CLOCKS = 2047  # the longest offset of an accidental counter: boards that have them keep so many
 VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: boards keep so many
 
 
@@ -97,6 +98,12 @@ def _width(field: RegisterField, channels: int, delay_ticks: int) -> int:
     return field.width
 
 
+class Feature(IntFlag):
+    """What patterns can have."""
+
+    ACCIDENTALS = 1  # accidental counters
+
+
 class Mode(IntEnum):
     FREE_RUNNING = 0
     GATED = 1
@@ -142,6 +149,7 @@ REGISTERS: tuple[Register, ...] = (
     _identity("herald_latency", 0x06, "system clocks from the completing click's clock to the pin"),
     _identity("build", 0x07, "hash of the gateware's source"),
     _whole("scratch", 0x08, "keeps what is written, does nothing: to try the link"),
+    _identity("features", 0x0D, "what patterns can have on this board, see Feature"),
     _identity("delay_ticks", 0x09, "longest delay of an input in ticks; 0: inputs have no delays"),
     Register(
         "control",
@@ -169,6 +177,12 @@ REGISTERS: tuple[Register, ...] = (
         "reference_timeout",
         0x21,
         "gated mode: clocks without a reference after which one counts as missed, again and again; 0: never",
+    ),
+    _whole(
+        "accidental_clocks",
+        0x26,
+        "how many clocks shifted channels are late for the accidental counters; 0: these do not count",
+        bits=ACCIDENTAL_CLOCKS.bit_length(),
     ),
     Register(
         "gate_start",
@@ -264,6 +278,13 @@ REGISTERS: tuple[Register, ...] = (
     _whole("time_ten_mhz", 0x171, "every so many edges of the 10 MHz input one gives a TIME record; 0: none does"),
     _whole(
         "epoch", 0x172, "of the timebase; 0 after reset, until a host writes another one, see wire.next_epoch", bits=8
+    ),
+    Register(
+        "pattern_shifted",
+        0xC0,
+        (RegisterField("mask", 0, Width.CHANNELS),),
+        "which required channels are late for the accidental counter; none: it does not count",
+        repeat=Repeat.PATTERN,
     ),
 )
 

@@ -15,7 +15,7 @@ from .configuration import (
     Sequence,
 )
 from .errors import ConfigurationError
-from .registers import BY_NAME, VETO_CLOCKS, Mode
+from .registers import ACCIDENTAL_CLOCKS, BY_NAME, VETO_CLOCKS, Feature, Mode
 from .sequence import check_sequence, level_words, segments_of
 
 
@@ -42,6 +42,7 @@ def check(configuration: Configuration, identity: Identity) -> None:
     for name in ("snapshot_clocks", "attempt_clocks", "reference_timeout", "time_ten_mhz"):
         _check_range(name, getattr(configuration, name), 0, REGISTER_MAX)
     _check_delays(configuration, identity)
+    _check_accidentals(configuration, identity)
     _check_channels("gates", configuration.gates, identity)
     if configuration.mode is Mode.GATED:
         _check_gated(configuration, identity)
@@ -75,6 +76,10 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
         yield Setting("pattern_channels", number, BY_NAME["pattern_channels"].pack(**channels))
         decision = {"window": pattern.window, "outcome": pattern.outcome}
         yield Setting("pattern_decision", number, BY_NAME["pattern_decision"].pack(**decision))
+        if Feature.ACCIDENTALS & identity.features:
+            yield Setting("pattern_shifted", number, _mask(pattern.shifted))
+    if Feature.ACCIDENTALS & identity.features:
+        yield Setting("accidental_clocks", 0, configuration.accidental_clocks)
     if identity.sequence_segments:
         yield from _sequence_settings(configuration.sequence)
 
@@ -147,6 +152,28 @@ def _check_pattern(name: str, pattern: Pattern, identity: Identity) -> None:
         raise ConfigurationError(f"{name}: channel {both[0]} is both required and forbidden")
     if pattern.forbidden and not pattern.required:
         raise ConfigurationError(f"{name} requires no channel, so it would never fire: name at least one")
+
+
+def _check_accidentals(configuration: Configuration, identity: Identity) -> None:
+    """An offset that is no longer than a window would count true coincidences as accidental ones."""
+    clocks = configuration.accidental_clocks
+    _check_range("accidental_clocks", clocks, 0, ACCIDENTAL_CLOCKS)
+    for number, pattern in enumerate(configuration.patterns):
+        if not pattern.shifted:
+            continue
+        if both := sorted(pattern.shifted - pattern.required):
+            raise ConfigurationError(f"pattern {number}, shifted: channel {both[0]} is not among the required ones")
+        if pattern.shifted == pattern.required:
+            raise ConfigurationError(f"pattern {number}: all its channels are shifted, so none against another")
+        if not clocks:
+            raise ConfigurationError(f"pattern {number} has shifted channels: set accidental_clocks")
+        if clocks * identity.samples <= pattern.window:
+            raise ConfigurationError(
+                f"accidental_clocks = {clocks} is {clocks * identity.samples} ticks, not more than the window of "
+                f"pattern {number}, {pattern.window}: true coincidences would count as accidental"
+            )
+    if clocks and not Feature.ACCIDENTALS & identity.features:
+        raise ConfigurationError("this board has no accidental counters: leave accidental_clocks at 0, or take another")
 
 
 def _check_gated(configuration: Configuration, identity: Identity) -> None:

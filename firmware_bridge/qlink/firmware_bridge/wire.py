@@ -190,6 +190,7 @@ class CounterGroup(IntEnum):
     VETOED = 6  # per pattern: completions that a forbidden click vetoed
     HERALDS_LOST = 7  # per pattern: heralds bracketed as lost
     GLOBAL = 8
+    ACCIDENTALS = 9  # per pattern: completions with one side shifted; on boards that count them
 
 
 class GlobalCounter(IntEnum):

@@ -21,7 +21,7 @@ CHANNEL_GROUPS = (
     CounterGroup.CLICKS_LOST,
     CounterGroup.CLICKS_FILTERED,
 )
-PATTERN_GROUPS = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST)
+PATTERN_GROUPS = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST, CounterGroup.ACCIDENTALS)
 
 Count = data.StructLayout({"index": 16, "value": VALUE_BITS})
 """One counter of a snapshot; `index` is the wire contract's."""
@@ -29,9 +29,11 @@ Count = data.StructLayout({"index": 16, "value": VALUE_BITS})
 
 def counter_indices(parameters):
     """Return the index of every counter that a board of these parameters has, in the order of a snapshot."""
-    channels = [counter_index(g, c) for g in CHANNEL_GROUPS for c in range(parameters.channels)]
-    patterns = [counter_index(g, p) for g in PATTERN_GROUPS for p in range(parameters.patterns)]
-    return sorted(channels + patterns) + [counter_index(CounterGroup.GLOBAL, k) for k in GlobalCounter]
+    sizes = dict.fromkeys(CHANNEL_GROUPS, parameters.channels) | dict.fromkeys(PATTERN_GROUPS, parameters.patterns)
+    sizes |= {CounterGroup.GLOBAL: len(GlobalCounter)}
+    if not parameters.accidentals:
+        del sizes[CounterGroup.ACCIDENTALS]
+    return [counter_index(group, member) for group in sorted(sizes) for member in range(sizes[group])]
 
 
 class CounterBank(wiring.Component):

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import TRIGGERS, Mode
 
+from .accidentals import FOUND, AccidentalFinder, ShiftLine
 from .attempt import NEVER, AttemptTracker
 from .capture import STAMP_BITS
 from .delay import DelayLine
@@ -102,6 +103,7 @@ class Detection(wiring.Component):
         tracker = self._follow_attempts(m, reference, gated, clear, sequence)
         gates = self._gate(m, samplers, reference, tracker, clear)
         line, patterns = self._match(m, gates, tracker, clear)
+        pending = self._count_accidentals(m, line.slot.clicks, clear) if self.parameters.accidentals else 0
         queue, writer = self._record(m, patterns, tracker)
         self._announce(m, patterns)
 
@@ -112,7 +114,7 @@ class Detection(wiring.Component):
         self._rest(
             m,
             Cat(*(sampler.edge for sampler in samplers), reference.edge).any(),
-            clear | delaying | Cat(busy).any() | ~line.idle,
+            clear | delaying | Cat(busy).any() | ~line.idle | pending,
             Cat(pattern.active for pattern in patterns).any(),
             queue.idle & writer.idle,
         )
@@ -245,6 +247,29 @@ class Detection(wiring.Component):
             ]
             patterns.append(pattern)
         return line, patterns
+
+    def _count_accidentals(self, m, clicks, clear):
+        """Return whether a click may yet be part of a completion."""
+        settings = self.settings
+        enable = Signal()
+        m.submodules.shift_line = line = ShiftLine(self.parameters)
+        m.d.sync += [line.clocks.eq(settings.accidental_clocks), enable.eq(settings.accidental_clocks != 0)]
+        m.d.comb += [line.clicks.eq(clicks), line.clear.eq(clear)]
+        active = Signal(self.parameters.patterns)
+        for index in range(self.parameters.patterns):
+            m.submodules[f"accidentals{index}"] = finder = AccidentalFinder(self.parameters)
+            m.d.comb += [
+                finder.direct.eq(line.direct),
+                finder.late.eq(line.late),
+                finder.required.eq(settings.required[index]),
+                finder.shifted.eq(settings.shifted[index]),
+                finder.window.eq(settings.window[index]),
+                finder.enable.eq(enable),
+                finder.clear.eq(clear),
+                active[index].eq(finder.active),
+                self.counts.accidentals[index].eq(delayed(m, finder.found, DECIDED - GATED - FOUND)),
+            ]
+        return ~line.idle | active.any()
 
     def _record(self, m, patterns, tracker):
         m.submodules.queue = queue = DecisionQueue(self.parameters)

@@ -3,7 +3,7 @@
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import SEGMENTS, TRIGGERS
+from qlink.firmware_bridge.registers import ACCIDENTAL_CLOCKS, SEGMENTS, TRIGGERS
 from qlink.firmware_bridge.wire import BODIES, Kind
 
 from .parameters import TICK_BITS
@@ -57,6 +57,7 @@ class Counts(data.StructLayout):
                 "gated": parameters.channels,
                 "heralds": parameters.patterns,
                 "vetoed": parameters.patterns,
+                "accidentals": parameters.patterns,  # always 0 on a board without
                 "attempts": 1,
                 "references_doubled": 1,
                 "references_missed": 1,
@@ -112,5 +113,7 @@ class Settings(data.StructLayout):
                 "outcome": data.ArrayLayout(2, patterns),
                 "delay": data.ArrayLayout(parameters.delay_bits, channels + 1),  # the reference's last
                 "sequence": SequenceSettings,
+                "shifted": data.ArrayLayout(channels, patterns),
+                "accidental_clocks": range(ACCIDENTAL_CLOCKS + 1),
             }
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from qlink.firmware_bridge.registers import VETO_CLOCKS
+from qlink.firmware_bridge.registers import VETO_CLOCKS, Feature
 from qlink.firmware_bridge.wire import MAX_CHANNELS, MAX_PATTERNS
 
 TICK_BITS = 64
@@ -17,7 +17,8 @@ class Parameters:
     pattern that may wait for their record, `herald_depth` in records that may wait for the link, `click_depth` in
     clocks with clicks that may wait to be put in order, `record_depth` in words of click records that may wait for
     the link, `frame_depth` in words of frames being filled and sent, `delay_depth` in clocks by which an input can be
-    delayed (0: inputs have no delays). `sequencer`: whether there are trigger outputs.
+    delayed (0: inputs have no delays). `sequencer`: whether there are trigger outputs. `accidentals`: whether patterns
+    have accidental counters, which take a matcher of their own each.
     """
 
     channels: int = 8
@@ -34,6 +35,7 @@ class Parameters:
     frame_depth: int = 1024
     delay_depth: int = 4096
     sequencer: bool = True
+    accidentals: bool = True
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
@@ -74,6 +76,11 @@ class Parameters:
     def trigger_latency(self) -> int:
         """Clocks from the one in which `reference` shows an accepted edge to the first one of its triggers."""
         return 4
+
+    @property
+    def features(self) -> Feature:
+        """What patterns can have."""
+        return Feature.ACCIDENTALS if self.accidentals else Feature(0)
 
     @property
     def sub_bits(self) -> int:

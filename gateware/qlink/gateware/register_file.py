@@ -33,6 +33,9 @@ OF_SEQUENCER = (
 IN_MEMORY = ("sequence_levels", "sequence_clocks")
 """Registers behind the `program` bus."""
 
+ACCIDENTAL = ("accidental_clocks", "pattern_shifted")
+"""Registers that only boards with accidental counters have."""
+
 RESTARTING = (
     "control",
     "attempt_clocks",
@@ -43,6 +46,8 @@ RESTARTING = (
     "pattern_decision",
     "delay",
     "reference_delay",
+    "pattern_shifted",
+    "accidental_clocks",
 )
 """Registers that the front end works by."""
 
@@ -61,6 +66,7 @@ def identity(parameters, build):
         "delay_ticks": (1 << parameters.delay_bits) - 1,
         "sequence_segments": SEGMENTS if parameters.sequencer else 0,
         "trigger_latency": parameters.trigger_latency if parameters.sequencer else 0,
+        "features": parameters.features,
     }
 
 
@@ -150,6 +156,8 @@ class RegisterFile(wiring.Component):
     def _count(self, register):
         """How many of a register there are on this board."""
         if register.name in OF_SEQUENCER and not self._parameters.sequencer:
+            return 0
+        if register.name in ACCIDENTAL and not self._parameters.accidentals:
             return 0
         counts = {Repeat.ONCE: 1, Repeat.CHANNEL: self._parameters.channels, Repeat.PATTERN: self._parameters.patterns}
         return counts.get(register.repeat, 1)
@@ -279,6 +287,11 @@ class RegisterFile(wiring.Component):
                 settings.window[p].eq(decision),
                 settings.outcome[p].eq(decision[16:]),
             ]
+        if self._parameters.accidentals:
+            m.d.comb += settings.accidental_clocks.eq(by_name["accidental_clocks"][0].value)
+            m.d.comb += Cat(settings.shifted).eq(
+                Cat(cell.value[: self._parameters.channels] for cell in by_name["pattern_shifted"])
+            )
 
     def _connect_sequencer(self, m, by_name):
         sequence, program, request = self.settings.sequence, self.program, self.commands.payload

@@ -267,6 +267,7 @@ class Reporting(wiring.Component):
             CounterGroup.VETOED: counts.vetoed,
             CounterGroup.HERALDS_LOST: losses.lost[: p.patterns],
             CounterGroup.GLOBAL: Cat(globals_[k] for k in GlobalCounter),
+            CounterGroup.ACCIDENTALS: counts.accidentals if p.accidentals else Cat(),
         }
         m.d.comb += counters.increments.eq(Cat(groups[g] for g in CounterGroup))
 

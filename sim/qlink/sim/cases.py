@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
-from qlink.firmware_bridge.registers import VETO_CLOCKS, Mode
+from qlink.firmware_bridge.registers import ACCIDENTAL_CLOCKS, VETO_CLOCKS, Mode
 
 from .coincidence import Edge
 
@@ -44,6 +44,7 @@ def random_case(rng: Random, shape: Shape, mode: Mode) -> Case:
         reference_timeout=shape.begin + shape.delay_ticks + attempt_clocks * rng.randint(1, 4),
         delays=dict(enumerate(delays[1:])),
         reference_delay=delays[0],
+        accidental_clocks=rng.choice([0, 1, 2, 3, rng.randint(4, 40), attempt_clocks, ACCIDENTAL_CLOCKS]),
     )
     densities = [rng.choice([0.003, 0.03, 0.1, 0.45]) for _ in range(shape.channels)]
     edges = [
@@ -72,7 +73,8 @@ def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:
     forbidden = others[: rng.choice([0, 0, 1, 2])]
     longest = min(longest, VETO_CLOCKS * shape.samples) if forbidden else longest
     window = rng.choice([rng.randint(0, 8), rng.randint(0, longest), longest])
-    return Pattern(frozenset(required), window, rng.choice(list(Outcome)), frozenset(forbidden))
+    shifted = rng.sample(required, rng.randint(0, len(required)))
+    return Pattern(frozenset(required), window, rng.choice(list(Outcome)), frozenset(forbidden), frozenset(shifted))
 
 
 def random_gate(rng: Random, length: int) -> Gate:

@@ -7,7 +7,7 @@ the order in which the gateware takes them. It looks at a finished recording, so
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from qlink.firmware_bridge.configuration import Configuration, Gate, Pattern
@@ -75,13 +75,18 @@ def observe(
         tries = attempts(configuration, samples, references, counts)
         missed = timeouts(configuration.reference_timeout, [tick // samples for tick in references], end, counts)
     completed: list[Completion] = []
+    all_counted: list[Edge] = []
     for attempt in tries:
         counted = gated(configuration, attempt, clicks)
+        all_counted += counted
         counts.update(counter_index(CounterGroup.GATED, channel) for _, channel in counted)
         for number, pattern in enumerate(configuration.patterns):
             completed.extend(complete(number, pattern, samples, attempt, counted))
     completed = [completion for completion in completed if completion.decided < end]
     heralds = list(announce(configuration, samples, completed, missed, counts))
+    for number, pattern in enumerate(configuration.patterns):
+        found = accidentals(pattern, configuration.accidental_clocks, samples, all_counted)
+        counts[counter_index(CounterGroup.ACCIDENTALS, number)] += sum(tick // samples < end for tick in found)
     return Observation(heralds, counts)
 
 
@@ -170,6 +175,18 @@ def _near(ticks: Sequence[int], tick: int) -> Sequence[int]:
     """The last one before `tick` and the first one from it on."""
     place = bisect_left(ticks, tick)
     return ticks[max(place - 1, 0) : place + 1]
+
+
+def accidentals(pattern: Pattern, clocks: int, samples: int, clicks: Sequence[Edge]) -> list[int]:
+    """The ticks at which `pattern` completes when its shifted channels' clicks are late by `clocks`.
+
+    All clicks that count take part, whatever their attempts, and nothing vetoes. No offset or no shifted channel: none.
+    """
+    if not clocks or not pattern.shifted:
+        return []
+    late = sorted((tick + clocks * samples * (channel in pattern.shifted), channel) for tick, channel in clicks)
+    plain = replace(pattern, forbidden=frozenset())
+    return [completion.tick for completion in complete(0, plain, samples, Attempt(0, 0, ALL_TIME), late)]
 
 
 def announce(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,11 +35,12 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class PatternCount:
-    """How often a pattern was heralded."""
+    """How often a pattern was heralded, and how often it would be with its last channel late, if that was asked for."""
 
     channels: tuple[int, ...]
     window_ticks: int
     heralds: int
+    accidentals: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +64,55 @@ class Account:
 
     singles: Counts
     heralds: Counts
+    accidentals: Counts
     losses: dict[str, int]
 
 
 def replay(
-    file: Path, tick_ps: float | None, patterns: Sequence[Sequence[int]], window: int, progress: Progress = silent
+    file: Path,
+    tick_ps: float | None,
+    patterns: Sequence[Sequence[int]],
+    window: int,
+    progress: Progress = silent,
+    *,
+    accidental_offset: int = 0,
 ) -> ReplayResult:
     """Count coincidences within `window` ticks on each of `patterns` (channels), one tick per time unit of `file`.
 
-    `tick_ps` is that unit; a PTU file says it by itself. Nothing is counted of a damaged file: `RecordingError`.
+    `tick_ps` is that unit; a PTU file says it by itself. With an `accidental_offset` in ticks, accidentals are counted
+    too: each pattern's last channel late by so much. Nothing is counted of a damaged file: `RecordingError`.
     Raises `ConfigurationError` for what the board cannot do, `SimulationError` when its accounts do not agree.
     """
-    parameters = board_for(len(patterns))
+    parameters = replace(board_for(len(patterns)), accidentals=bool(accidental_offset))
+    if accidental_offset % parameters.samples:
+        raise ConfigurationError(
+            f"accidental_offset = {accidental_offset} is no multiple of {parameters.samples} ticks"
+        )
     recording = read_recording(file, parameters.channels)
     unit_ps = _unit(recording, tick_ps, file)
     clicks = recording.clicks
     configuration = Configuration(
-        patterns=tuple(Pattern(frozenset(channels), window) for channels in patterns),
+        patterns=tuple(_pattern(channels, window, accidental_offset) for channels in patterns),
+        accidental_clocks=accidental_offset // parameters.samples,
         flush_clocks=REGISTER_MAX,  # nobody waits
         stream_channels=frozenset(),  # the board counts them
     )
     check(configuration, _identity(parameters))  # before anything is built
     open_twin(parameters, progress=progress)  # compiled here, once
-    shares = shared_out(clicks, min(os.cpu_count() or 1, 1 + len(clicks) // SHARE), window + 2 * parameters.samples)
+    quiet = window + accidental_offset + 2 * parameters.samples
+    shares = shared_out(clicks, min(os.cpu_count() or 1, 1 + len(clicks) // SHARE), quiet)
     progress(f"Replaying {len(clicks)} clicks through the board's RTL.")
     with ThreadPoolExecutor(len(shares)) as pool:  # the twin lets go of the GIL
         accounts = list(pool.map(partial(through_board, configuration=configuration, parameters=parameters), shares))
     heralds = np.sum([account.heralds for account in accounts], axis=0)
+    late = np.sum([account.accidentals for account in accounts], axis=0)
     return ReplayResult(
         singles=tuple(np.sum([account.singles for account in accounts], axis=0).tolist()),
         patterns=tuple(
-            PatternCount(tuple(sorted(pattern.required)), window, int(count))
-            for pattern, count in zip(configuration.patterns, heralds, strict=False)
+            PatternCount(
+                tuple(sorted(pattern.required)), window, int(count), int(accidental) if pattern.shifted else None
+            )
+            for pattern, count, accidental in zip(configuration.patterns, heralds, late, strict=False)
         ),
         losses={kind: sum(account.losses[kind] for account in accounts) for kind in accounts[0].losses},
         duration_s=int(clicks["tick"][-1] - clicks["tick"][0] + 1) * unit_ps / PS_PER_S,
@@ -148,7 +166,12 @@ def through_board(clicks: Clicks, configuration: Configuration, parameters: Para
     came = delivered + counters.heralds_lost.astype(np.int64)
     if not losses["frames_missing"] and (came != heralds).any():
         raise SimulationError(f"the board counted {heralds} heralds, but {delivered} came: report this")
-    return Account(singles, heralds, losses)
+    return Account(singles, heralds, counters.accidentals.astype(np.int64), losses)
+
+
+def _pattern(channels: Sequence[int], window: int, accidental_offset: int) -> Pattern:
+    late = channels[-1:] if accidental_offset and len(channels) > 1 else ()
+    return Pattern(frozenset(channels), window, shifted=frozenset(late))
 
 
 def _identity(board: Parameters) -> Identity:
@@ -162,6 +185,7 @@ def _identity(board: Parameters) -> Identity:
         clock_hz=board.clock_hz,
         herald_latency=board.herald_latency,
         build=0,
+        features=board.features,
     )
 
 

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 
 from qlink.firmware_bridge.configuration import Outcome
+from qlink.firmware_bridge.counters import PER_PATTERN
 from qlink.firmware_bridge.wire import GROUP_SIZE, CounterGroup, GlobalCounter
 
 from .errors import SettingsError
@@ -115,10 +116,10 @@ def _board(counters: dict[int, int]) -> Iterator[Metric]:
         CounterGroup.HERALDS: "Heralds decided, lost ones included.",
         CounterGroup.VETOED: "Completions that a forbidden click vetoed.",
         CounterGroup.HERALDS_LOST: "Heralds that could not be sent.",
+        CounterGroup.ACCIDENTALS: "Completions with the pattern's shifted channels late.",
     }
-    per_pattern = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST)
     for group, text in texts.items():
-        label = "pattern" if group in per_pattern else "channel"
+        label = "pattern" if group in PER_PATTERN else "channel"
         members = [(str(i % GROUP_SIZE), n) for i, n in sorted(values.items()) if i // GROUP_SIZE == group]
         yield _counter(f"qlink_board_{group.name.lower()}", text, label, members)
     for single in GlobalCounter:

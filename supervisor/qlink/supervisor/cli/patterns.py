@@ -1,4 +1,4 @@
-"""Coincidence patterns as they are typed: `0,4`, `0,4,!5`, `0,4=psi-`."""
+"""Coincidence patterns as they are typed: `0,4`, `0,4,!5`, `0,~4`, `0,4=psi-`."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ OUTCOMES = {
     "psi+": Outcome.PSI_PLUS,
     "phi-": Outcome.PHI_MINUS,
 }
-FORM = re.compile(r"(?P<channels>!?\d+(,!?\d+)*)(=(?P<outcome>[a-z]+[+-]))?")
+FORM = re.compile(r"(?P<channels>[!~]?\d+(,[!~]?\d+)*)(=(?P<outcome>[a-z]+[+-]))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +24,32 @@ class Wanted:
     required: tuple[int, ...]  # in the order typed
     forbidden: tuple[int, ...]
     outcome: Outcome
+    shifted: tuple[int, ...] = ()
 
     def within(self, window: int) -> Pattern:
         """Return the pattern with a window of so many ticks."""
-        return Pattern(frozenset(self.required), window, self.outcome, frozenset(self.forbidden))
+        return Pattern(
+            frozenset(self.required), window, self.outcome, frozenset(self.forbidden), frozenset(self.shifted)
+        )
 
 
 def parse(text: str) -> Wanted:
     """Return what `text` means; ValueError says what is wrong with it."""
     match = FORM.fullmatch(text.replace(" ", ""))
     if match is None:
-        raise ValueError(f"{text!r} is no pattern: write channels like 0,4, forbidden ones like !5")
+        raise ValueError(f"{text!r} is no pattern: write channels like 0,4, forbidden ones like !5, shifted ~4")
     outcome = match["outcome"] or "psi+"
     if outcome not in OUTCOMES:
         raise ValueError(f"{outcome!r} in {text!r} is no Bell state: there are {', '.join(OUTCOMES)}")
     channels = match["channels"].split(",")
-    if len({channel.removeprefix("!") for channel in channels}) < len(channels):
+    if len({channel.lstrip("!~") for channel in channels}) < len(channels):
         raise ValueError(f"a channel stands twice in {text!r}")
-    required = tuple(int(channel) for channel in channels if not channel.startswith("!"))
+    required = tuple(int(channel.lstrip("~")) for channel in channels if not channel.startswith("!"))
     if not required:
         raise ValueError(f"{text!r} requires no channel, so it would never fire")
     forbidden = tuple(int(channel[1:]) for channel in channels if channel.startswith("!"))
-    return Wanted(required, forbidden, OUTCOMES[outcome])
+    shifted = tuple(int(channel[1:]) for channel in channels if channel.startswith("~"))
+    return Wanted(required, forbidden, OUTCOMES[outcome], shifted)
 
 
 def _parse_all(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> tuple[Wanted, ...]:
@@ -61,7 +65,8 @@ pattern_option = click.option(
     multiple=True,
     metavar="CHANNELS",
     callback=_parse_all,
-    help="Channels whose clicks make a herald: 0,4 or, with 5 forbidden, 0,4,!5; =psi- names what it heralds. "
+    help="Channels whose clicks make a herald: 0,4 or, with 5 forbidden, 0,4,!5; =psi- names what it heralds; "
+    "~4 is late for the accidental counter. "
     "Can be given several times.",
 )
 window_option = click.option(

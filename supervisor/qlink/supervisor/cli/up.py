@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ NODES_ANSWER_NS = 100_000_000  # simulated nodes share this machine's processor:
 @pattern_option
 @window_option
 @delay_option
+@click.option(
+    "--accidental-clocks", type=click.IntRange(0), default=0, help="By which channels typed ~4 are late; 0: by none."
+)
 @click.option("--fidelity", type=click.FloatRange(0.25, 1), default=0.92, help="Of a pair at its herald.")
 @click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), default=1000.0, help="Heralds per second promised."
@@ -62,6 +66,9 @@ def up(url: str, home: Path, as_json: bool, **options: Any) -> None:
         rate_hz=options["rate"],
     )
     link = set_up(url, patterns, memories, logging.getLogger(__name__).info, options["delays"])
+    if link.configuration is not None:
+        configuration = replace(link.configuration, accidental_clocks=options["accidental_clocks"])
+        link = replace(link, configuration=configuration)
     port = None if options["no_metrics"] else options["metrics_port"]
     endpoints = Endpoints(options["publications"], options["requests"], metrics_port=port)
     asyncio.run(_serve(link, service_settings(link, home, endpoints), as_json))
