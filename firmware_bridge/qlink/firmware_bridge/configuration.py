@@ -35,6 +35,7 @@ class Identity:
     sequence_segments: int = 0  # that an attempt's program can have; 0: the board has no sequencer
     trigger_latency: int = 0  # system clocks from an accepted reference's clock to the first of its triggers
     features: int = 0  # a Feature, or several
+    histogram_bins: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ SEGMENTS = 65  # of a sequence's program: 8 outputs with 4 windows each have at 
 SEGMENTS_A_WORD = 4
 TRIGGERS = 8
 ACCIDENTAL_CLOCKS = 2047  # the longest offset of an accidental counter: boards that have them keep so many
+MAX_BINS = 2**15  # of a histogram
+HISTOGRAM_WIDTH_MAX = 15  # a bin is at most 2 to this power of ticks wide
+HISTOGRAM_OFFSET_CLOCKS = 2000  # the largest offset of a histogram
 VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: boards keep so many
 
 
@@ -33,6 +36,7 @@ class Repeat(Enum):
     PATTERN = "per pattern"
     SEGMENT = "per segment"
     SEGMENT_WORD = "per four segments"
+    BIN = "per bin"
 
 
 MOST = {
@@ -41,7 +45,15 @@ MOST = {
     Repeat.PATTERN: MAX_PATTERNS,
     Repeat.SEGMENT: SEGMENTS,
     Repeat.SEGMENT_WORD: -(-SEGMENTS // SEGMENTS_A_WORD),
+    Repeat.BIN: MAX_BINS,
 }
+
+
+@unique
+class Part(Enum):
+    """What a board may be built without."""
+
+    HISTOGRAM = "histogram"
 
 
 class Width(Enum):
@@ -69,6 +81,7 @@ class Register:
     access: Access = Access.WRITE
     repeat: Repeat = Repeat.ONCE
     reset: int = 0
+    part: Part | None = None  # that a board has to have for it
 
     @property
     def addresses(self) -> range:
@@ -129,6 +142,54 @@ def _identity(name: str, address: int, doc: str) -> Register:
     return Register(name, address, (RegisterField("value", 0, 32),), doc, Access.READ)
 
 
+def _histogram(
+    name: str, address: int, doc: str, *fields: RegisterField, access: Access = Access.READ, repeat: Repeat = Repeat.ONCE
+) -> Register:
+    fields = fields or (RegisterField("value", 0, 32),)
+    return Register(name, address, fields, doc, access, repeat, part=Part.HISTOGRAM)
+
+
+HISTOGRAM = (
+    _histogram(
+        "histogram_channels",
+        0x180,
+        "whose delays are counted. This and the next two may be changed only while histogram_run is 0",
+        RegisterField("start", 0, 8),
+        RegisterField("stop", 8, 8),
+        access=Access.WRITE,
+    ),
+    _histogram(
+        "histogram_width",
+        0x181,
+        "a bin is 2 to this power of ticks wide",
+        RegisterField("value", 0, 4),
+        access=Access.WRITE,
+    ),
+    _histogram(
+        "histogram_offset",
+        0x182,
+        "by how many clocks the starts are taken to be late; of_stop: the stops",
+        RegisterField("clocks", 0, 11),
+        RegisterField("of_stop", 16, 1),
+        access=Access.WRITE,
+    ),
+    _histogram("histogram_run", 0x183, "count", RegisterField("value", 0, 1), access=Access.WRITE),
+    _histogram("histogram_clear", 0x184, "set all counts to 0", RegisterField("value", 0, 1), access=Access.STROBE),
+    _histogram(
+        "histogram_status",
+        0x185,
+        "clearing: not yet all 0; saturated: a count is at its end",
+        RegisterField("clearing", 0, 1),
+        RegisterField("saturated", 1, 1),
+    ),
+    _histogram("histogram_starts", 0x186, "clicks that took part. All ones, here and below: so many, or more"),
+    _histogram("histogram_stops", 0x187, "clicks that took part"),
+    _histogram("histogram_outside", 0x188, "of these: without a partner, or with a delay outside the bins"),
+    _histogram(
+        "histogram_bin", 0x8000, "clicks by delay; means nothing while histogram_run is 1", repeat=Repeat.BIN
+    ),
+)
+
 REGISTERS: tuple[Register, ...] = (
     _identity("magic", 0x00, "MAGIC: there is a board of ours at this end"),
     _identity("contract_version", 0x01, "wire.CONTRACT_VERSION of the gateware"),
@@ -151,6 +212,7 @@ REGISTERS: tuple[Register, ...] = (
     _whole("scratch", 0x08, "keeps what is written, does nothing: to try the link"),
     _identity("features", 0x0D, "what patterns can have on this board, see Feature"),
     _identity("delay_ticks", 0x09, "longest delay of an input in ticks; 0: inputs have no delays"),
+    _identity("histogram_bins", 0x0A, "bins of the histogram; 0: there is none"),
     Register(
         "control",
         0x10,
@@ -286,6 +348,7 @@ REGISTERS: tuple[Register, ...] = (
         "which required channels are late for the accidental counter; none: it does not count",
         repeat=Repeat.PATTERN,
     ),
+    *HISTOGRAM,
 )
 
 BY_NAME = {register.name: register for register in REGISTERS}

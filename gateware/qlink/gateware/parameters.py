@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from qlink.firmware_bridge.registers import VETO_CLOCKS, Feature
+from qlink.firmware_bridge.registers import MAX_BINS, VETO_CLOCKS, Feature
 from qlink.firmware_bridge.wire import MAX_CHANNELS, MAX_PATTERNS
 
 TICK_BITS = 64
@@ -17,8 +17,9 @@ class Parameters:
     pattern that may wait for their record, `herald_depth` in records that may wait for the link, `click_depth` in
     clocks with clicks that may wait to be put in order, `record_depth` in words of click records that may wait for
     the link, `frame_depth` in words of frames being filled and sent, `delay_depth` in clocks by which an input can be
-    delayed (0: inputs have no delays). `sequencer`: whether there are trigger outputs. `accidentals`: whether patterns
-    have accidental counters, which take a matcher of their own each.
+    delayed (0: inputs have no delays). `histogram_bins` is a power of two, too (0: there is no histogram). `sequencer`:
+    whether there are trigger outputs. `accidentals`: whether patterns have accidental counters, which take a matcher of
+    their own each.
     """
 
     channels: int = 8
@@ -36,6 +37,7 @@ class Parameters:
     delay_depth: int = 4096
     sequencer: bool = True
     accidentals: bool = True
+    histogram_bins: int = 1024
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
@@ -51,6 +53,9 @@ class Parameters:
                 raise ValueError(f"{name} must be a power of two from 8 up, not {depth}")
         if self.delay_depth and (self.delay_depth < 8 or self.delay_depth & (self.delay_depth - 1)):
             raise ValueError(f"delay_depth must be 0 or a power of two from 8 up, not {self.delay_depth}")
+        bins = self.histogram_bins
+        if bins and (not 16 <= bins <= MAX_BINS or bins & (bins - 1)):
+            raise ValueError(f"histogram_bins must be 0 or a power of two from 16 to {MAX_BINS}, not {bins}")
         if not self.tick_fs:
             object.__setattr__(self, "tick_fs", round(10**15 / (self.clock_hz * self.samples)))
 
