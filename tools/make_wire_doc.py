@@ -69,6 +69,7 @@ def address(register: Register) -> str:
         Repeat.PATTERN: " + pattern",
         Repeat.SEGMENT: " + segment",
         Repeat.SEGMENT_WORD: " + segment / 4",
+        Repeat.BIN: " + bin",
     }
     return f"{register.address:#04x}{each[register.repeat]}"
 

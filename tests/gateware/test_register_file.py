@@ -1,15 +1,17 @@
 # amaranth: UnusedElaboratable=no
 import random
+from dataclasses import replace
 
 import pytest
 
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC, MOST, REGISTERS, Access, Repeat
 from qlink.firmware_bridge.wire import CONTRACT_VERSION, Operation, Status
+from qlink.gateware.histogram import LOOK_CLOCKS
 from qlink.gateware.parameters import Parameters
 from qlink.gateware.register_file import RegisterFile
 from qlink.sim.bench import receiver, sender, simulate
 
-PARAMETERS = Parameters(channels=6, patterns=3, samples=2, board="TEST")
+PARAMETERS = Parameters(channels=6, patterns=3, samples=2, board="TEST", histogram_bins=64)
 BUILD = 0xDEADBEEF
 READ, WRITE = Operation.READ, Operation.WRITE
 
@@ -34,7 +36,9 @@ def answer(commands, watch=None):
 
 
 def exists(register, n):
-    return n < {**MOST, Repeat.CHANNEL: PARAMETERS.channels, Repeat.PATTERN: PARAMETERS.patterns}[register.repeat]
+    counts = {Repeat.CHANNEL: PARAMETERS.channels, Repeat.PATTERN: PARAMETERS.patterns}
+    counts[Repeat.BIN] = PARAMETERS.histogram_bins
+    return n < (MOST | counts)[register.repeat]
 
 
 def test_says_what_the_board_is():
@@ -50,6 +54,7 @@ def test_says_what_the_board_is():
         "delay_ticks": 8191,
         "sequence_segments": 65,
         "trigger_latency": PARAMETERS.trigger_latency,
+        "histogram_bins": 64,
     }
     values = answer([(READ, BY_NAME[name].address, 0) for name in identity])
     assert values == [(Status.OK, value) for value in identity.values()]
@@ -58,7 +63,7 @@ def test_says_what_the_board_is():
 def test_answers_every_address_of_the_map_as_the_map_says():
     commands, expected = [], []
     for register in REGISTERS:
-        for n, address in enumerate(register.addresses):
+        for n, address in enumerate(register.addresses[:80]):
             commands.append((WRITE, address, 0))
             status = Status.READ_ONLY if register.access is Access.READ else Status.OK
             expected.append((status if exists(register, n) else Status.NO_SUCH_REGISTER, 0))
@@ -67,7 +72,7 @@ def test_answers_every_address_of_the_map_as_the_map_says():
 
 def test_every_address_that_the_map_does_not_name_does_not_exist():
     named = {address for register in REGISTERS for address in register.addresses}
-    free = [address for address in range(0x90) if address not in named] + [0x159, 0x1FF, 0x8000, 0xFFFF]
+    free = [address for address in range(0x90) if address not in named] + [0x159, 0x1FF, 0x7FFF, 0x8040, 0xFFFF]
     assert answer([(READ, address, 0) for address in free]) == [(Status.NO_SUCH_REGISTER, 0)] * len(free)
 
 
@@ -158,3 +163,39 @@ def test_new_settings_stand_in_the_clock_of_the_restart():
         assert window == 123
 
     simulate(dut, run)
+
+
+def test_a_bin_is_read_in_the_clock_in_which_the_histogram_shows_it():
+    dut, values = RegisterFile(PARAMETERS, BUILD), []
+
+    async def show(ctx):
+        looks = [0] * LOOK_CLOCKS
+        while True:
+            ctx.set(dut.histogram_state.bin, 1000 + looks.pop(0))
+            _, _, look = await ctx.tick().sample(dut.histogram.look)
+            looks.append(look)
+
+    async def run(ctx):
+        ctx.set(dut.replies.ready, 1)
+        for place in (0, 17, 63):
+            ctx.set(dut.commands.payload, {"operation": READ, "address": 0x8000 + place})
+            ctx.set(dut.commands.valid, 1)
+            await ctx.tick().until(dut.commands.ready)
+            ctx.set(dut.commands.valid, 0)
+            values.append((await ctx.tick().sample(dut.replies.payload).until(dut.replies.valid))[0].value)
+
+    simulate(dut, run, background=[show])
+    assert values == [1000, 1017, 1063]
+
+
+def test_a_board_without_a_histogram_has_no_registers_of_it():
+    dut, seen = RegisterFile(replace(PARAMETERS, histogram_bins=0), BUILD), []
+    addresses = [BY_NAME["histogram_run"].address, 0x8000, BY_NAME["histogram_bins"].address]
+
+    async def run(ctx):
+        payloads = [{"operation": READ, "address": address} for address in addresses]
+        await sender(dut.commands, payloads, random.Random(0))(ctx)
+        await ctx.tick().repeat(20)
+
+    simulate(dut, run, background=[receiver(dut.replies, seen, random.Random(0))])
+    assert [(reply.status, reply.value) for reply in seen] == [(1, 0), (1, 0), (0, 0)]

@@ -10,7 +10,7 @@ DEPTH = 16
 
 
 def counted(hits, start=0):
-    """What the bins hold after `hits`, one a clock, None for none, when all began at `start`; how often one was full."""
+    """What the bins hold after `hits`, one a clock, None for none, if they began at `start`; how often one was full."""
     dut, values, full = Tally(DEPTH, start), [], []
 
     async def drive(ctx):

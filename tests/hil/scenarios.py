@@ -11,6 +11,7 @@ from tests.hil.rig import Rig
 from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
 from qlink.firmware_bridge.encoding import encode_request
 from qlink.firmware_bridge.errors import BoardError, ConfigurationError, EndOfStream
+from qlink.firmware_bridge.histogram import HistogramSettings
 from qlink.firmware_bridge.registers import Mode
 from qlink.firmware_bridge.wire import CONTRACT_VERSION, HeraldFlag, Operation, TimeSource
 from qlink.sim.sources import PPS, REFERENCE, TEN_MHZ
@@ -166,6 +167,29 @@ def an_epoch_stays_until_the_board_starts_anew(rig: Rig) -> None:
     assert before.epoch == rig.board.epoch
 
 
+def delays_between_two_channels_are_counted_on_the_board(rig: Rig) -> None:
+    board, samples, bins = rig.board, rig.board.identity.samples, rig.board.identity.histogram_bins
+    if not bins:
+        pytest.skip("this board has no histogram")
+    board.configure(Configuration(stream_channels=frozenset()))
+    board.start()
+    far = bins * samples
+    for offset, width in ((0, 1), (-4 * samples, 2)):
+        board.begin_histogram(HistogramSettings(0, 1, width, offset))
+        for gap in (3, 3, 5):
+            rig.edges((0, 0), (gap * samples, 1), (far, 2))  # each far from the next
+        rig.edges((0, 1), (4 * samples, 0), (far, 2))
+        counted = board.end_histogram()
+        near = {int(delay): int(count) for delay, count in zip(counted.delays, counted.counts, strict=True) if count}
+        assert (counted.starts, counted.stops) == (4, 4)
+        assert near == {3 * samples // width * width: 2, 5 * samples // width * width: 1, -4 * samples: 1}
+        assert counted.outside == 4  # at the offset of the last pair it is a stop that comes first: one each is left
+        assert not counted.saturated
+    with pytest.raises(ConfigurationError, match="width = 3"):
+        board.begin_histogram(HistogramSettings(0, 1, 3))
+    board.stop()
+
+
 SCENARIOS = (
     board_says_who_it_is,
     registers_keep_what_is_written,
@@ -178,6 +202,7 @@ SCENARIOS = (
     inputs_are_delayed_by_single_ticks,
     edges_of_another_clock_are_timed,
     an_epoch_stays_until_the_board_starts_anew,
+    delays_between_two_channels_are_counted_on_the_board,
 )
 
 

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from .configuration import Configuration, Identity, SequenceStatus
 from .counters import Counters, SnapshotAssembler
-from .errors import BoardError, BoardTimeout, ConfigurationError, ContractMismatch
+from .errors import BoardError, BoardTimeout, ConfigurationError, ContractMismatch, EndOfStream
 from .events import Batch
+from .histogram import Histogram, HistogramSettings, check_histogram, registers_of
 from .link import Link, Patience
 from .registers import BY_NAME, MAGIC, MOST, TRIGGERS, Access, Register, Repeat, SequenceEnd
 from .settings import check, settings_of
@@ -30,6 +33,7 @@ IDENTITY = (
     "sequence_segments",
     "trigger_latency",
     "features",
+    "histogram_bins",
 )  # registers that `Identity` has as they are
 PATIENCE = Patience()
 REST_S = 0.1  # a board that has stopped, and sends nothing for so long, has sent all
@@ -57,6 +61,7 @@ class Board:
         self._snapshots: list[Counters] = []
         self._last_reply = (0, 0)  # epoch, tick
         self._restarts = 0
+        self._histogram: tuple[HistogramSettings, int] | None = None  # the one that counts, since this tick
         self._remembered = transport.recorded_registers if isinstance(transport, Recorded) else None
         self._patience = patience
         self._link = Link(transport, patience, self._clock, self._observe, epoch)
@@ -174,6 +179,44 @@ class Board:
         mask, high = (sum(1 << trigger for trigger in some) for some in (levels, (t for t in levels if levels[t])))
         self.write("trigger_manual", BY_NAME["trigger_manual"].pack(mask=mask, levels=high))
 
+    def histogram(self, settings: HistogramSettings, duration_s: float) -> Histogram:
+        """Count delays between the clicks of two channels for about so long. The board has to have been started.
+
+        Events that come meanwhile wait for `events`. Raises `ConfigurationError` before any write; when a simulation's
+        clicks end, it counts no longer.
+        """
+        self.begin_histogram(settings)
+        self._let_pass(duration_s)
+        return self.end_histogram()
+
+    def begin_histogram(self, settings: HistogramSettings) -> None:
+        """Count delays from now on, in empty bins."""
+        check_histogram(settings, self.identity)
+        if self._remembered is not None:
+            raise BoardError("a recording takes no commands: the board's histogram is not in it")
+        self.write("histogram_run", 0)
+        for name, value in registers_of(settings, self.identity).items():
+            self.write(name, value)
+        self.write("histogram_clear", 1)
+        while BY_NAME["histogram_status"].unpack(self.read("histogram_status"))["clearing"]:
+            pass  # a few microseconds
+        self.write("histogram_run", 1)
+        self._histogram = (settings, self._last_reply[1])
+
+    def end_histogram(self) -> Histogram:
+        """Count no longer, and return what `begin_histogram` has begun."""
+        if self._histogram is None:
+            raise BoardError("no histogram was begun")
+        settings, begin = self._histogram
+        self.write("histogram_run", 0)
+        ticks = self._last_reply[1] - begin
+        sums = {name: self.read(f"histogram_{name}") for name in ("starts", "stops", "outside")}
+        saturated = bool(BY_NAME["histogram_status"].unpack(self.read("histogram_status"))["saturated"])
+        addresses = BY_NAME["histogram_bin"].addresses[: self.identity.histogram_bins]
+        replies = self._link.read_all(addresses)
+        counts = np.array([replies[address]["value"] for address in addresses], np.uint32)
+        return Histogram(settings, counts, ticks=ticks, saturated=saturated, **sums)
+
     def flush(self) -> None:
         """Have the open frame sent now."""
         if self._remembered is None:
@@ -248,6 +291,15 @@ class Board:
             expected = self._link.stats.epoch
             self.write("epoch", (expected if expected % 2**8 != UNNAMED else next_epoch(expected)) % 2**8)
 
+    def _let_pass(self, duration_s: float) -> None:
+        """Take in what comes, for so long or until nothing can come any more."""
+        deadline = self._clock() + duration_s
+        while (remaining := deadline - self._clock()) > 0 and self._link.failure is None:
+            try:
+                self._link.pump(remaining)
+            except EndOfStream:
+                return
+
     def _set_run(self, run: bool) -> None:
         control = BY_NAME["control"]
         self.write("control", control.pack(**{**control.unpack(self.read("control")), "run": int(run)}))
@@ -261,6 +313,8 @@ class Board:
             count = self.identity.channels
         elif register.repeat is Repeat.PATTERN:
             count = self.identity.patterns
+        elif register.repeat is Repeat.BIN:
+            count = self.identity.histogram_bins
         if not 0 <= index < count:
             raise ConfigurationError(f"{name}[{index}] does not exist: the board has 0 to {count - 1}")
         return register

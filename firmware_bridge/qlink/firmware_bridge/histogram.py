@@ -36,6 +36,7 @@ class Histogram:
     starts: int  # clicks that took part
     stops: int
     outside: int  # of these: without a partner, or with one at a delay outside the bins
+    ticks: int  # how long it counted, to within what a request takes
     saturated: bool  # some count or other is at its end: then it stands for so many or more
 
     @property

@@ -1,7 +1,7 @@
 """Register requests and events over one byte pipe: the replies come in the midst of the events, and none is lost."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from .transport import Transport
 from .wire import REQUEST, Operation
 
 READ_BYTES = 1 << 18
+IN_FLIGHT = 16  # requests that the board is asked at once
 SILENCE_S = 0.05  # the board sends a frame without a pause; after so long, half a frame is noise
 PENDING_CLICKS = 1 << 24  # events that nobody fetches: beyond so many clicks (256 MB) the oldest are dropped
 
@@ -74,13 +75,37 @@ class Link:
             if attempt:
                 self.end_half_request()
             self._transport.write(encode_request(operation, self._id, address, value))
-            reply = self._await_reply(asked, address)
+            reply = self._await_replies(asked, {address}).get(address)
             if reply is not None:
                 return reply
-        raise BoardTimeout(
-            f"the board did not answer {self._patience.attempts} requests within {self._patience.reply_s} s each: "
-            "check cable, power and baud rate, and that the gateware is loaded"
-        )
+        raise self._silence()
+
+    def read_all(self, addresses: Sequence[int]) -> dict[int, np.void]:
+        """Read registers, `IN_FLIGHT` of them at a time; the replies by address. Raises `BoardTimeout`."""
+        replies: dict[int, np.void] = {}
+        for first in range(0, len(addresses), IN_FLIGHT):
+            replies |= self._read_some(addresses[first : first + IN_FLIGHT])
+        return replies
+
+    def _read_some(self, addresses: Sequence[int]) -> dict[int, np.void]:
+        asked: set[int] = set()
+        found: dict[int, np.void] = {}
+        self._replies.clear()
+        self.failure = None
+        for attempt in range(self._patience.attempts):
+            if attempt:
+                self.end_half_request()
+            requests = b""
+            missing = [address for address in addresses if address not in found]
+            for address in missing:
+                self._id = (self._id + 1) % 256
+                asked.add(self._id)
+                requests += encode_request(Operation.READ, self._id, address, 0)
+            self._transport.write(requests)
+            found |= self._await_replies(asked, set(missing))
+            if len(found) == len(addresses):
+                return found
+        raise self._silence()
 
     def end_half_request(self) -> None:
         """Let the board finish a request of which it has only a part: it takes the zeros for the rest, and drops it."""
@@ -115,18 +140,25 @@ class Link:
     def close(self) -> None:
         self._transport.close()
 
-    def _await_reply(self, asked: set[int], address: int) -> np.void | None:
+    def _silence(self) -> BoardTimeout:
+        return BoardTimeout(
+            f"the board did not answer {self._patience.attempts} requests within {self._patience.reply_s} s each: "
+            "check cable, power and baud rate, and that the gateware is loaded"
+        )
+
+    def _await_replies(self, asked: set[int], addresses: set[int]) -> dict[int, np.void]:
+        """Wait until all have answered or patience ends; the replies by address."""
         deadline = self._clock() + self._patience.reply_s
+        found: dict[int, np.void] = {}
         while True:
             for replies in self._replies:
-                mine = replies[np.isin(replies["id"], list(asked)) & (replies["address"] == address)]
-                if len(mine):
-                    reply: np.void = mine[-1]
-                    return reply
+                for reply in replies[np.isin(replies["id"], list(asked))]:
+                    if int(reply["address"]) in addresses:
+                        found[int(reply["address"])] = reply
             self._replies.clear()
             remaining = deadline - self._clock()
-            if remaining <= 0:
-                return None
+            if len(found) == len(addresses) or remaining <= 0:
+                return found
             self.pump(remaining)
             if self.failure is not None and not self._replies:
                 raise self.failure

@@ -85,6 +85,7 @@ class Register:
 
     @property
     def addresses(self) -> range:
+        """Where it can stand. Not all of these exist on a board with fewer channels, patterns or bins."""
         return range(self.address, self.address + MOST[self.repeat])
 
     def bits(self, channels: int, delay_ticks: int = DELAY_MAX) -> int:
@@ -143,7 +144,12 @@ def _identity(name: str, address: int, doc: str) -> Register:
 
 
 def _histogram(
-    name: str, address: int, doc: str, *fields: RegisterField, access: Access = Access.READ, repeat: Repeat = Repeat.ONCE
+    name: str,
+    address: int,
+    doc: str,
+    *fields: RegisterField,
+    access: Access = Access.READ,
+    repeat: Repeat = Repeat.ONCE,
 ) -> Register:
     fields = fields or (RegisterField("value", 0, 32),)
     return Register(name, address, fields, doc, access, repeat, part=Part.HISTOGRAM)
@@ -185,9 +191,7 @@ HISTOGRAM = (
     _histogram("histogram_starts", 0x186, "clicks that took part. All ones, here and below: so many, or more"),
     _histogram("histogram_stops", 0x187, "clicks that took part"),
     _histogram("histogram_outside", 0x188, "of these: without a partner, or with a delay outside the bins"),
-    _histogram(
-        "histogram_bin", 0x8000, "clicks by delay; means nothing while histogram_run is 1", repeat=Repeat.BIN
-    ),
+    _histogram("histogram_bin", 0x8000, "clicks by delay; means nothing while histogram_run is 1", repeat=Repeat.BIN),
 )
 
 REGISTERS: tuple[Register, ...] = (

@@ -90,7 +90,10 @@ class Histogram(wiring.Component):
                 half.width.eq(control.width),
                 half.zero.eq(zero),
             ]
-        m.d.comb += [upper.look.eq(Mux(zero, sweep, control.look[:-1])), lower.look.eq(Mux(zero, sweep, ~control.look[:-1]))]
+        m.d.comb += [
+            upper.look.eq(Mux(zero, sweep, control.look[:-1])),
+            lower.look.eq(Mux(zero, sweep, ~control.look[:-1])),
+        ]
         m.d.sync += self.state.bin.eq(Mux(control.look[-1], upper.value, lower.value))
 
         self._count(m, control.clear, start.valid & enable, stop.valid & enable, upper, lower)
@@ -132,7 +135,7 @@ class Histogram(wiring.Component):
             chosen[name] = Signal(ClickSlot(self._parameters), name=f"chosen_{name}")
             m.d.sync += [
                 ours.eq(Cat(control[name] == c for c in range(len(ours)))),
-                chosen[name].eq(_any(Mux(is_it, click.as_value(), 0) for is_it, click in zip(ours, self.clicks))),
+                chosen[name].eq(_any(Mux(ours[c], click.as_value(), 0) for c, click in enumerate(self.clicks))),
             ]
         m.d.comb += [
             delay.enable.eq(enable),

@@ -6,9 +6,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SEGMENTS, Access, Register, Repeat, Width
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SEGMENTS, Access, Part, Register, Repeat, Width
 from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, UNNAMED, Kind, Operation, Status
 
+from .histogram import LOOK_CLOCKS, HistogramControl, HistogramState
 from .interface import ProgramBus, SequenceStatus, Settings
 from .layouts import shape_of
 
@@ -67,12 +68,13 @@ def identity(parameters, build):
         "sequence_segments": SEGMENTS if parameters.sequencer else 0,
         "trigger_latency": parameters.trigger_latency if parameters.sequencer else 0,
         "features": parameters.features,
+        "histogram_bins": parameters.histogram_bins,
     }
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One register at one address; or, if it is kept in memory, at all of its addresses."""
+    """One register at one address; or, if it is kept in a memory, at all of its addresses."""
 
     register: Register
     addresses: range
@@ -88,7 +90,8 @@ class _Cell:
 class RegisterFile(wiring.Component):
     """Answer requests out of the register map, and hold what is written.
 
-    One request takes six clocks. Registers of channels and patterns that the board has not do not exist.
+    One request takes seven clocks, or, for a bin of the histogram, as many more as that needs. Registers of channels,
+    patterns and parts that the board has not do not exist.
 
     Members
     -------
@@ -105,6 +108,7 @@ class RegisterFile(wiring.Component):
     time_rearm : Out(1), `time_ten_mhz` was written; high for one clock
     epoch : Out(8)
     wrap : In(1), ticks begin anew: the epoch becomes the next one, if it has a number
+    histogram : Out(HistogramControl), histogram_state : In(HistogramState)
     idle : Out(1), no request is under way
     """
 
@@ -129,6 +133,8 @@ class RegisterFile(wiring.Component):
                 "time_rearm": Out(1),
                 "epoch": Out(8),
                 "wrap": In(1),
+                "histogram": Out(HistogramControl(parameters)),
+                "histogram_state": In(HistogramState),
                 "idle": Out(1),
             }
         )
@@ -138,6 +144,8 @@ class RegisterFile(wiring.Component):
         cells = [cell for register in REGISTERS for cell in self._cells(register)]
         self._answer(m, cells)
         self._connect(m, cells)
+        if self._parameters.histogram_bins:
+            self._connect_histogram(m, {cell.register.name: cell for cell in cells})
         return m
 
     def _cells(self, register):
@@ -146,6 +154,11 @@ class RegisterFile(wiring.Component):
             written = Signal(name=f"{register.name}_written")
             if self._count(register):
                 yield _Cell(register, register.addresses, mask, self.program.read, written)
+            return
+        if register.repeat is Repeat.BIN:
+            addresses = register.addresses[: self._parameters.histogram_bins]
+            if addresses:
+                yield _Cell(register, addresses, mask, self.histogram_state.bin, Signal(name="bin_written"))
             return
         init = self._identity.get(register.name, 0) if register.access is Access.READ else register.reset
         for n, address in enumerate(register.addresses[: self._count(register)]):
@@ -158,6 +171,8 @@ class RegisterFile(wiring.Component):
         if register.name in OF_SEQUENCER and not self._parameters.sequencer:
             return 0
         if register.name in ACCIDENTAL and not self._parameters.accidentals:
+            return 0
+        if register.part is Part.HISTOGRAM and not self._parameters.histogram_bins:
             return 0
         counts = {Repeat.ONCE: 1, Repeat.CHANNEL: self._parameters.channels, Repeat.PATTERN: self._parameters.patterns}
         return counts.get(register.repeat, 1)
@@ -192,10 +207,16 @@ class RegisterFile(wiring.Component):
             looked_up.eq(_any(partial) | Mux(remembered, self.program.read, 0)),
         ]
         reading = command.operation == Operation.READ
+        wait = Signal(range(LOOK_CLOCKS + 1))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.idle.eq(~self.commands.valid)
+                m.d.sync += wait.eq(LOOK_CLOCKS)
                 with m.If(self.commands.valid):
+                    m.next = "FETCH" if self._parameters.histogram_bins else "DECODE"
+            with m.State("FETCH"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(~command.address[-1] | (wait == 0)):
                     m.next = "DECODE"
             with m.State("DECODE"):
                 m.next = "COLLECT"
@@ -247,6 +268,22 @@ class RegisterFile(wiring.Component):
             m.d.sync += beyond.eq((value & ~mask & 0xFFFFFFFF).any())
             result = result | (beyond & _any(h for h, cell in zip(hits, cells, strict=True) if cell.mask == mask))
         return result
+
+    def _connect_histogram(self, m, cells):
+        control, state = self.histogram, self.histogram_state
+        channels, offset = cells["histogram_channels"].value, cells["histogram_offset"].value
+        m.d.comb += [
+            control.run.eq(cells["histogram_run"].value),
+            control.clear.eq(cells["histogram_clear"].value),
+            control.start.eq(channels),
+            control.stop.eq(channels[8:]),
+            control.width.eq(cells["histogram_width"].value),
+            control.clocks.eq(offset),
+            control.of_stop.eq(offset[16]),
+            control.look.eq(self.commands.payload.address),
+            cells["histogram_status"].value.eq(Cat(state.clearing, state.saturated)),
+            *(cells[f"histogram_{name}"].value.eq(state[name]) for name in ("starts", "stops", "outside")),
+        ]
 
     def _connect(self, m, cells):
         by_name = {name: [cell for cell in cells if cell.register.name == name] for name in BY_NAME}

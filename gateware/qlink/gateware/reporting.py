@@ -9,6 +9,7 @@ from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, Kind, counte
 from .clicks import ClickRecorder
 from .counters import CounterBank, counter_indices
 from .framer import Framer
+from .histogram import Histogram
 from .interface import ClickSlot, Counts, Herald, ProgramBus, SequenceStatus, Settings
 from .layouts import RecordWord, stamped
 from .losses import LossMeter
@@ -117,6 +118,7 @@ class Reporting(wiring.Component):
         self._reply(m, clock, registers, serialisers[Kind.REPLY])
         self._pass_times(m, clock, losses, registers, framer, serialisers[Kind.TIME])
         self._pass_heralds(m, losses, serialisers[Kind.HERALD], serialisers[Kind.LOSS])
+        resting = self._tally_delays(m, recorder.clicks, registers)
         self._count(m, counts, recorder, losses, parser, counters)
 
         m.d.comb += [
@@ -127,6 +129,7 @@ class Reporting(wiring.Component):
             self.deadline.eq(_least(framer.deadline, timer.spare | (registers.snapshot_clocks == 0).replicate(32))),
         ]
         quiet = [framer.idle, merger.idle, queue.idle, recorder.idle, losses.idle, registers.idle, parser.idle]
+        quiet += [resting]
         quiet += [serialiser.events.ready for serialiser in serialisers.values()]
         quiet += [
             ~self.heralds.valid,
@@ -165,6 +168,19 @@ class Reporting(wiring.Component):
             losses.lost[p.patterns :][: len(TIMES_LOST)].eq(delayed(m, self.times_lost, 1)),
         ]
         return clock, counts
+
+    def _tally_delays(self, m, clicks, registers):
+        """Keep the histogram, if there is one; return whether it is idle."""
+        if not self._parameters.histogram_bins:
+            return Const(1)
+        m.submodules.histogram = histogram = Histogram(self._parameters)
+        m.d.comb += [
+            histogram.clicks.eq(clicks),
+            histogram.control.eq(registers.histogram),
+            histogram.skip.eq(self.skip),
+            registers.histogram_state.eq(histogram.state),
+        ]
+        return histogram.idle
 
     def _time_snapshots(self, m, timer, registers):
         """Return whether a snapshot is due: every `snapshot_clocks` exactly, or on command."""

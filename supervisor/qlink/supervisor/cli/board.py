@@ -21,6 +21,7 @@ from qlink.firmware_bridge.ftdi import FoundBoard, list_boards
 from qlink.firmware_bridge.timekeeping import ClockFit, fit_clock
 from qlink.firmware_bridge.wire import TimeSource
 
+from .histogram import histogram
 from .output import json_option, stderr, stdout, table, write_json
 
 if TYPE_CHECKING:  # Amaranth takes half a second to import: only the commands that need it do
@@ -37,6 +38,8 @@ def board() -> None:
         qlinkctl board build && qlinkctl board flash && qlinkctl board list
     """
 
+
+board.add_command(histogram)
 
 board_option = click.option("--board", "name", help="Which board; `qlinkctl board list --profiles` names them.")
 
@@ -141,6 +144,8 @@ def info(url: str, as_json: bool) -> None:
         ("patterns", identity.patterns),
         ("system clock", f"{identity.clock_hz / 1e6:g} MHz, {identity.samples} samples a clock"),
         ("tick", f"{identity.tick_fs / 1e3:g} ps"),
+        ("delays", f"up to {identity.delay_ticks:,} ticks an input" if identity.delay_ticks else "none"),
+        ("histogram", f"{identity.histogram_bins:,} bins" if identity.histogram_bins else "none"),
         ("herald latency", f"{identity.herald_latency} clocks, {latency_ns:g} ns; the pins' registers not counted"),
     )
     stdout().print(table(url, ("", ""), rows))
