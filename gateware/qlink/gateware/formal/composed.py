@@ -23,7 +23,14 @@ QUIET = 6  # clocks at the beginning in which the pins stay low: until the front
 def heralds():
     """Gated mode, one pattern without forbidden channels; pins do what they like, settings have any value."""
     parameters = Parameters(
-        channels=2, patterns=1, samples=2, veto_depth=8, pattern_depth=8, herald_depth=8, delay_depth=0
+        channels=2,
+        patterns=1,
+        samples=2,
+        veto_depth=8,
+        pattern_depth=8,
+        herald_depth=8,
+        delay_depth=0,
+        accidentals=False,
     )
     b = Bench()
     b.m.submodules.detection = dut = Detection(parameters)
