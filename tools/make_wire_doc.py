@@ -12,6 +12,7 @@ from qlink.firmware_bridge.wire import (
     REQUEST,
     REQUEST_SYNC,
     SYNC_BYTES,
+    ActionCounter,
     Coding,
     CounterGroup,
     GlobalCounter,
@@ -20,10 +21,12 @@ from qlink.firmware_bridge.wire import (
     Operation,
     Status,
     TimeSource,
+    action_counter,
     counter_index,
 )
 
 PATH = Path(__file__).parents[1] / "docs" / "wire.md"
+SINGLE = (CounterGroup.GLOBAL, CounterGroup.ACTIONS)
 BEGIN, END = "<!-- wire: begin -->", "<!-- wire: end -->"
 
 
@@ -67,6 +70,7 @@ def address(register: Register) -> str:
         Repeat.ONCE: "",
         Repeat.CHANNEL: " + channel",
         Repeat.PATTERN: " + pattern",
+        Repeat.ACTION: " + 4 pulse + outcome",
         Repeat.SEGMENT: " + segment",
         Repeat.SEGMENT_WORD: " + segment / 4",
         Repeat.BIN: " + bin",
@@ -88,10 +92,12 @@ def fields(register: Register) -> str:
 def counters() -> Iterator[str]:
     yield "## Counters"
     yield ""
-    each = ((counter_index(group), group.name) for group in CounterGroup if group is not CounterGroup.GLOBAL)
+    each = ((counter_index(group), group.name) for group in CounterGroup if group not in SINGLE)
     single = ((counter_index(CounterGroup.GLOBAL, member), member.name) for member in GlobalCounter)
     yield "By channel or pattern, added to the index: " + ", ".join(f"{i} {name}" for i, name in each) + "."
     yield "Single: " + ", ".join(f"{i} {name}" for i, name in single) + "."
+    actions = ", ".join(f"{action_counter(what, 0)} ACTIONS_{what.name}" for what in ActionCounter)
+    yield f"By outcome, added to the index: {actions}."
     yield "All of a snapshot are of one instant. Per channel CLICKS = delivered + CLICKS_FILTERED + CLICKS_LOST;"
     yield "per pattern HERALDS = delivered + HERALDS_LOST. A LOSS record's source is the index of the counter that"
     yield "counts the same losses."

@@ -40,6 +40,8 @@ IDENTITY = Identity(
     sequence_segments=65,
     trigger_latency=4,
     features=Feature.ACCIDENTALS,
+    pulses=4,
+    action_latency=15,
 )
 OPTIONAL = ("delay_ticks", "sequence_segments", "trigger_latency", "features")
 
@@ -60,6 +62,8 @@ class Peer:
         self.set("geometry", geometry)
         for name in (*("tick_fs", "clock_hz", "herald_latency", "build"), *OPTIONAL):
             self.set(name, getattr(identity, name))
+        feed_forward = BY_NAME["feed_forward"].pack(pulses=identity.pulses, latency=identity.action_latency)
+        self.set("feed_forward", feed_forward)
         self.counters = dict.fromkeys((int(index) for index in indices_of(identity)), 0)
         self.tick = self.sequence = self.snapshot = 0
         self.time_s = 0.0

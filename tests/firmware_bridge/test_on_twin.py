@@ -13,6 +13,7 @@ from qlink.firmware_bridge.events import Batch
 from qlink.firmware_bridge.recording import Recorder
 from qlink.firmware_bridge.registers import MOST, REGISTERS, Access, Repeat
 from qlink.firmware_bridge.transport import open_transport
+from qlink.firmware_bridge.wire import OUTCOMES
 
 URL = "twin://pairs?duration_s=0.004&pair_hz=500000"
 CONFIGURATION = Configuration(
@@ -61,6 +62,7 @@ def test_every_register_of_the_map_keeps_what_fits_it() -> None:
             if register.access is not Access.WRITE or register.name == "control":
                 continue
             counts = {Repeat.CHANNEL: board.identity.channels, Repeat.PATTERN: board.identity.patterns}
+            counts[Repeat.ACTION] = board.identity.pulses * OUTCOMES
             index = counts.get(register.repeat, MOST[register.repeat]) - 1
             bits = register.bits(board.identity.channels, board.identity.delay_ticks)
             for value in (bits, bits & 0x5555_5555):

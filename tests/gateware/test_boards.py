@@ -12,7 +12,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from qlink.firmware_bridge.registers import OUTPUTS
 from qlink.gateware.boards.board_top import BoardTop
+from qlink.gateware.boards.profile import Pin
 from qlink.gateware.boards.profiles import DEFAULT, PROFILES
 
 LEFT, RIGHT = {6, 7}, {2, 3}
@@ -30,6 +32,7 @@ class Core(wiring.Component):
                 "pps": In(parameters.samples),
                 "ten_mhz": In(parameters.samples),
                 "heralds": Out(4),
+                "actions": Out(OUTPUTS * parameters.samples),
                 "skip": In(32),
                 "rx": In(1),
                 "tx": Out(1),
@@ -42,6 +45,7 @@ class Core(wiring.Component):
         m.d.sync += [
             sampled.eq(self.samples),
             self.heralds.eq(sampled[:4] ^ sampled[4:] ^ self.reference),
+            self.actions.eq(sampled),
             self.tx.eq(self.rx ^ self.skip.any()),
         ]
         return m
@@ -124,3 +128,21 @@ def test_a_ball_cannot_be_used_twice():
     profile = PROFILES[DEFAULT]
     with pytest.raises(ValueError, match=f"profile {profile.name}: a ball is used twice"):
         dataclasses.replace(profile, reference=profile.detectors[0])
+
+
+def test_outputs_of_feed_forward_have_registers_in_their_pins():
+    plain = PROFILES[DEFAULT]
+    assert plain.parameters.pulses == 0  # nothing is built that leads nowhere
+    spare = [
+        contact
+        for c in plain.platform.connectors
+        for contact in c.mapping.values()
+        if (c.name, c.number) == ("pmod", 2)
+    ]
+    pins = tuple(Pin("PMOD2", number, ball) for number, ball in enumerate(spare[:4]))
+    profile = dataclasses.replace(plain, actions=pins)
+    assert profile.parameters.pulses == 2
+    files = [prepared(one, one.platform()).files["qlink.il"] for one in (plain, profile)]
+    assert files[1].count("cell \\OFS1P3DX ") == files[0].count("cell \\OFS1P3DX ") + 2 * 4  # level and enable
+    with pytest.raises(ValueError, match="feed-forward has 4 outputs, not 5"):
+        dataclasses.replace(plain, actions=(*pins, Pin("PMOD3", 1, "nowhere")))

@@ -15,6 +15,8 @@ from qlink.firmware_bridge.registers import BY_NAME, Mode
 from qlink.firmware_bridge.settings import settings_of
 from qlink.firmware_bridge.wire import (
     CONTRACT_VERSION,
+    OUTCOMES,
+    ActionCounter,
     CounterGroup,
     GlobalCounter,
     HeraldFlag,
@@ -22,10 +24,12 @@ from qlink.firmware_bridge.wire import (
     counter_index,
 )
 from qlink.gateware.parameters import Parameters
+from qlink.sim.actions import Timing, captured, play
+from qlink.sim.actions import edges as edges_of
 from qlink.sim.cases import Shape, random_case
 from qlink.sim.coincidence import Herald, late, observe, sample
 from qlink.sim.sources import REFERENCE
-from qlink.sim.twin import open_twin
+from qlink.sim.twin import Link, open_twin
 
 CLOCKS = 20_000
 BEGIN = 400  # clocks of the case before its first edge: shorter than its timeout
@@ -39,7 +43,7 @@ class Bench:
 
     def __init__(self, parameters):
         self.parameters = parameters
-        self.twin = open_twin(parameters)
+        self.twin = open_twin(parameters, Link(capture=True))
         self.decoder = Decoder()
         self.batches = []
 
@@ -63,6 +67,8 @@ class Bench:
             build=0,
             delay_ticks=(1 << parameters.delay_bits) - 1,
             features=parameters.features,
+            pulses=parameters.pulses,
+            action_latency=parameters.action_latency,
         )
         for setting in settings_of(configuration, identity):
             self.write(setting.name, setting.value, setting.index)
@@ -111,14 +117,23 @@ def test_delivers_what_the_model_decides(board, mode, seed):
     rng = Random(f"{board.samples} {mode} {seed}")
     delay_ticks = (1 << board.delay_bits) - 1
     shape = Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + CLOCKS, delay_ticks)
+    shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency)
     case = random_case(rng, shape, mode)
     model = observe(case.configuration, board.samples, case.edges, case.references, BEGIN + CLOCKS + REST)
-    seen, zero = Bench(board).observe(case)
+    bench = Bench(board)
+    seen, zero = bench.observe(case)
     counts = {int(counter["index"]): int(counter["value"]) for counter in seen.counters}
 
     indices = [counter_index(group, member) for group in MODELLED for member in range(board.channels)]
     indices += [counter_index(CounterGroup.GLOBAL, member) for member in MODELLED_GLOBALS]
     assert {i: counts.get(i, 0) for i in indices} == {i: model.counts[i] for i in indices}
+
+    played = play(case.configuration, Timing(board.samples, board.action_latency), model.heralds)
+    assert [(tick - zero, *change) for tick, *change in captured(bench.twin.pulses(), board.samples)] == edges_of(
+        played.levels
+    )
+    group = [counter_index(CounterGroup.ACTIONS, member) for member in range(len(ActionCounter) * OUTCOMES)]
+    assert {i: counts[i] for i in group} == {i: played.counts[i] for i in group}
 
     lost = sum(counts[counter_index(CounterGroup.HERALDS_LOST, pattern)] for pattern in range(board.patterns))
     heralds = [herald(record, zero) for record in seen.heralds]

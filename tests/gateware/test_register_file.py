@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC, MOST, REGISTERS, Access, Repeat
-from qlink.firmware_bridge.wire import CONTRACT_VERSION, Operation, Status
+from qlink.firmware_bridge.wire import CONTRACT_VERSION, OUTCOMES, Operation, Status
 from qlink.gateware.histogram import LOOK_CLOCKS
 from qlink.gateware.parameters import Parameters
 from qlink.gateware.register_file import RegisterFile
 from qlink.sim.bench import receiver, sender, simulate
 
-PARAMETERS = Parameters(channels=6, patterns=3, samples=2, board="TEST", histogram_bins=64)
+PARAMETERS = Parameters(channels=6, patterns=3, samples=2, board="TEST", histogram_bins=64, pulses=3)
 BUILD = 0xDEADBEEF
 READ, WRITE = Operation.READ, Operation.WRITE
 
@@ -38,6 +38,7 @@ def answer(commands, watch=None):
 def exists(register, n):
     counts = {Repeat.CHANNEL: PARAMETERS.channels, Repeat.PATTERN: PARAMETERS.patterns}
     counts[Repeat.BIN] = PARAMETERS.histogram_bins
+    counts[Repeat.ACTION] = PARAMETERS.pulses * OUTCOMES
     return n < (MOST | counts)[register.repeat]
 
 

@@ -10,6 +10,7 @@ from cocotb.task import resume
 from cocotb.triggers import FallingEdge, RisingEdge, Timer, ValueChange
 from cocotb.utils import get_sim_time
 
+from qlink.firmware_bridge.registers import OUTPUTS
 from qlink.sim.sources import INPUTS
 
 CLOCK_PS = 5000
@@ -112,8 +113,10 @@ class PinStimulus:
     def __init__(self, dut):
         self._dut = dut
         self._last, self._pulses = [], []  # times of edges and of herald pulses, ps
+        self._actions, self._levels = [], 0  # changes of the outputs: time, output, level; and as they are
         self._set(())
         cocotb.start_soon(self._watch())
+        cocotb.start_soon(self._watch_actions())
 
     def edges(self, edges):
         resume(self._make)(edges)
@@ -122,6 +125,20 @@ class PinStimulus:
         last, pulses = self._last, self._pulses
         self._last, self._pulses = [], []
         return [(pulse - edge) // CLOCK_PS for edge, pulse in zip(last, pulses, strict=True)]
+
+    def actions(self):
+        made = self._made
+        changes, self._actions = self._actions, []
+        return [((time - made) // CLOCK_PS, output, level) for time, output, level in changes if time > made]
+
+    async def _watch_actions(self):
+        while True:
+            await ValueChange(self._dut.actions)
+            levels = int(self._dut.actions.value)
+            for output in range(OUTPUTS):
+                if (levels ^ self._levels) >> output & 1:
+                    self._actions.append((get_sim_time("ps"), output, levels >> output & 1))
+            self._levels = levels
 
     async def _make(self, edges):
         now = 0
@@ -136,6 +153,7 @@ class PinStimulus:
                 now += 1
             self._set(channels)
             made = get_sim_time("ps")
+        self._made = made
         self._last.append(made)
         await RisingEdge(self._dut.clk)
         self._set(())

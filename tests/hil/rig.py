@@ -25,6 +25,10 @@ class Stimulus(Protocol):
         """Clocks from the last edge of each `edges` since the last call to each herald pulse since then."""
         ...
 
+    def actions(self) -> list[tuple[int, int, int]]:
+        """Since the last `edges`: ticks after its last edge, output of feed-forward, its new level."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Rig:
@@ -42,3 +46,8 @@ class Rig:
         if self.stimulus is None:
             raise NeedsStimulus("nothing watches the herald pins")
         return self.stimulus.latencies()
+
+    def actions(self) -> list[tuple[int, int, int]]:
+        if self.stimulus is None:
+            raise NeedsStimulus("nothing watches the outputs")
+        return self.stimulus.actions()

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from tests.hil.rig import Rig
 
-from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
+from qlink.firmware_bridge.actions import earliest_start
+from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern, Pulse
 from qlink.firmware_bridge.encoding import encode_request
 from qlink.firmware_bridge.errors import BoardError, ConfigurationError, EndOfStream
 from qlink.firmware_bridge.histogram import HistogramSettings
-from qlink.firmware_bridge.registers import Mode
+from qlink.firmware_bridge.registers import BY_NAME, Mode
 from qlink.firmware_bridge.wire import CONTRACT_VERSION, HeraldFlag, Operation, TimeSource
 from qlink.sim.sources import PPS, REFERENCE, TEN_MHZ
 
@@ -190,6 +191,50 @@ def delays_between_two_channels_are_counted_on_the_board(rig: Rig) -> None:
     board.stop()
 
 
+def feed_forward_follows_the_heralding_click(rig: Rig) -> None:
+    board, samples = rig.board, rig.board.identity.samples
+    pattern = Pattern(frozenset({0, 1}), 4 * samples, Outcome.PSI_MINUS)
+    soonest = earliest_start(pattern, board.identity)
+    table = (
+        Pulse(2, soonest, 3),
+        Pulse(0, soonest + 40 * samples + 1, 5 * samples),
+        Pulse(2, soonest + 10 * samples, 1),
+    )
+    before = board.snapshot()
+    board.configure(Configuration((pattern,), actions={Outcome.PSI_MINUS: table}))
+    board.start()
+    for gap in (0, samples):
+        rig.edges((0, 0), (gap, 1))
+        expected = [(p.start, p.output, 1) for p in table] + [(p.start + p.width, p.output, 0) for p in table]
+        late = rig.pin_delay * samples
+        assert rig.actions() == [(tick + late, output, level) for tick, output, level in sorted(expected)]
+    rig.edges((0, 0), (0, 1), (3 * samples, 0), (3 * samples, 1))  # two heralds, and one table that is played
+    assert len(rig.actions()) == 6
+    board.stop()
+    after = board.snapshot()
+    assert list(after.actions_started - before.actions_started) == [0, 3, 0, 0]
+    assert list(after.actions_dropped - before.actions_dropped) == [0, 1, 0, 0]
+    with pytest.raises(ConfigurationError, match="too soon"):
+        board.configure(Configuration((pattern,), actions={Outcome.PSI_MINUS: (Pulse(0, soonest - 1, 1),)}))
+
+
+def feed_forward_that_is_too_soon_is_inert(rig: Rig) -> None:
+    """Past the host's check: a pulse that would have to begin before the decision."""
+    board, samples = rig.board, rig.board.identity.samples
+    pattern = Pattern(frozenset({0}), 0, Outcome.PHI_PLUS)
+    soonest = earliest_start(pattern, board.identity)
+    board.configure(Configuration((pattern,), actions={Outcome.PHI_PLUS: (Pulse(1, soonest, samples),)}))
+    board.write("action_pulse", BY_NAME["action_pulse"].pack(start=soonest - samples, output=1))
+    before = board.snapshot()
+    board.start()
+    rig.edges((0, 0))
+    assert rig.actions() == []
+    board.stop()
+    after = board.snapshot()
+    assert list(after.actions_refused - before.actions_refused) == [1, 0, 0, 0]
+    assert list(after.actions_started - before.actions_started) == [0, 0, 0, 0]
+
+
 SCENARIOS = (
     board_says_who_it_is,
     registers_keep_what_is_written,
@@ -203,6 +248,8 @@ SCENARIOS = (
     edges_of_another_clock_are_timed,
     an_epoch_stays_until_the_board_starts_anew,
     delays_between_two_channels_are_counted_on_the_board,
+    feed_forward_follows_the_heralding_click,
+    feed_forward_that_is_too_soon_is_inert,
 )
 
 

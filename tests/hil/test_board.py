@@ -12,6 +12,7 @@ from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.events import CLICK
 from qlink.firmware_bridge.transport import open_transport
 from qlink.gateware.parameters import Parameters
+from qlink.sim.actions import captured
 from qlink.sim.twin import Link, Twin, open_twin
 
 CLOCK_HZ = 200_000_000
@@ -24,6 +25,7 @@ class TwinPort:
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
         self._last: list[int] = []
+        self._tick = 0
         self._early = b""  # came up while edges were made
 
     def read(self, size: int, timeout_s: float) -> bytes:
@@ -48,13 +50,20 @@ class TwinPort:
         clicks = np.zeros(len(edges), CLICK)
         clicks["tick"] = [start + tick for tick, _ in edges]
         clicks["channel"] = [channel for _, channel in edges]
-        self._last.append(int(clicks["tick"][-1]) // samples)
+        self._tick = int(clicks["tick"][-1])
+        self._last.append(self._tick // samples)
         self._twin.feed(clicks)
         self._early += self._twin.run(self._last[-1] - self._twin.now + SETTLE_CLOCKS)
 
     def latencies(self) -> list[int]:
         last, self._last = self._last, []
-        return [int(pulse["clock"]) - edge for pulse, edge in zip(self._twin.pulses(), last, strict=True)]
+        heralds = self._twin.pulses()
+        heralds = heralds[heralds["pins"] != 0]
+        return [int(pulse["clock"]) - edge for pulse, edge in zip(heralds, last, strict=True)]
+
+    def actions(self) -> list[tuple[int, int, int]]:
+        changes = captured(self._twin.pulses(), self._twin.samples)
+        return [(tick - self._tick, output, level) for tick, output, level in changes]
 
 
 @pytest.fixture

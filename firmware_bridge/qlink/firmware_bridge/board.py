@@ -16,7 +16,7 @@ from .registers import BY_NAME, MAGIC, MOST, TRIGGERS, Access, Register, Repeat,
 from .settings import check, settings_of
 from .telemetry import Ledger, Telemetry
 from .transport import Recorded, Transport, clock_of, open_transport
-from .wire import CONTRACT_VERSION, UNNAMED, Operation, Status, next_epoch
+from .wire import CONTRACT_VERSION, OUTCOMES, UNNAMED, Operation, Status, next_epoch
 
 REFUSALS: Mapping[int, str] = {
     Status.NO_SUCH_REGISTER: "it has no such register",
@@ -281,6 +281,8 @@ class Board:
         geometry = BY_NAME["geometry"].unpack(self.read("geometry"))
         name = self.read("board").to_bytes(4, "little").rstrip(b"\0 ").decode("ascii", "replace")
         rest = {name: self.read(name) for name in IDENTITY}
+        feed_forward = BY_NAME["feed_forward"].unpack(self.read("feed_forward"))
+        rest |= {"pulses": feed_forward["pulses"], "action_latency": feed_forward["latency"]}
         self.identity = Identity(contract_version=version, board=name, **geometry, **rest)
         self._assembler = SnapshotAssembler(self.identity)
         self._name_epoch()
@@ -315,6 +317,8 @@ class Board:
             count = self.identity.patterns
         elif register.repeat is Repeat.BIN:
             count = self.identity.histogram_bins
+        elif register.repeat is Repeat.ACTION:
+            count = self.identity.pulses * OUTCOMES
         if not 0 <= index < count:
             raise ConfigurationError(f"{name}[{index}] does not exist: the board has 0 to {count - 1}")
         return register

@@ -1,11 +1,13 @@
 """What a board is set to do. Checked whole, before anything is written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from .registers import Mode, SequenceEnd
 
 WINDOW_MAX = 2**16 - 1
+PULSE_MAX = 2**24 - 1  # ticks, of start and width
 REGISTER_MAX = 2**32 - 1
 
 
@@ -36,6 +38,8 @@ class Identity:
     trigger_latency: int = 0  # system clocks from an accepted reference's clock to the first of its triggers
     features: int = 0  # a Feature, or several
     histogram_bins: int = 0
+    pulses: int = 0  # of an outcome's action table; 0: the board has no feed-forward
+    action_latency: int = 0  # system clocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,15 @@ class SequenceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """On `output` from `start` ticks after the tick of a herald's completing click on, for `width` ticks."""
+
+    output: int
+    start: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything that decides what becomes a herald, and what is streamed."""
 
@@ -111,6 +124,7 @@ class Configuration:
     stream_channels: frozenset[int] | None = None  # None: all
     delays: dict[int, int] = field(default_factory=dict)  # by channel, in ticks; may be negative
     reference_delay: int = 0
+    actions: Mapping[Outcome, tuple[Pulse, ...]] = field(default_factory=dict)  # what a herald sets off
     time_pps: bool = False  # a TIME record of every edge of the PPS input
     time_ten_mhz: int = 0  # and of every so many edges of the 10 MHz input; 0: of none
     sequence: Sequence | None = None  # None: all triggers are 0

@@ -7,7 +7,15 @@ from numpy.typing import NDArray
 
 from .configuration import Identity
 from .registers import Feature
-from .wire import GROUP_SIZE, CounterGroup, GlobalCounter, counter_index
+from .wire import (
+    GROUP_SIZE,
+    OUTCOMES,
+    ActionCounter,
+    CounterGroup,
+    GlobalCounter,
+    action_counter,
+    counter_index,
+)
 
 Values = NDArray[np.uint64]
 
@@ -48,6 +56,9 @@ class Counters:
     times_merged: int
     pps_lost: int
     ten_mhz_lost: int
+    actions_started: Values  # by outcome; empty on a board without feed-forward, like the next two
+    actions_dropped: Values
+    actions_refused: Values
 
 
 def indices_of(identity: Identity) -> NDArray[np.intp]:
@@ -57,7 +68,13 @@ def indices_of(identity: Identity) -> NDArray[np.intp]:
     if not Feature.ACCIDENTALS & identity.features:
         groups.remove(CounterGroup.ACCIDENTALS)
     patterns = [counter_index(group, member) for group in groups for member in range(identity.patterns)]
-    return np.array([*channels, *patterns, *(counter_index(CounterGroup.GLOBAL, m) for m in GlobalCounter)], np.intp)
+    single = [counter_index(CounterGroup.GLOBAL, member) for member in GlobalCounter]
+    return np.array([*channels, *patterns, *single, *_action_indices(identity)], np.intp)
+
+
+def _action_indices(identity: Identity) -> list[int]:
+    each = [action_counter(what, outcome) for what in ActionCounter for outcome in range(OUTCOMES)]
+    return each if identity.pulses else []
 
 
 class SnapshotAssembler:
@@ -110,7 +127,14 @@ class SnapshotAssembler:
             heralds_lost=self._group(CounterGroup.HERALDS_LOST),
             accidentals=self._group(CounterGroup.ACCIDENTALS),
             **single,
+            actions_started=self._actions(ActionCounter.STARTED),
+            actions_dropped=self._actions(ActionCounter.DROPPED),
+            actions_refused=self._actions(ActionCounter.REFUSED),
         )
+
+    def _actions(self, what: ActionCounter) -> Values:
+        indices = [action_counter(what, outcome) for outcome in range(OUTCOMES if self._identity.pulses else 0)]
+        return self._values[indices]
 
     def _group(self, group: CounterGroup) -> Values:
         size = GROUP_SIZE

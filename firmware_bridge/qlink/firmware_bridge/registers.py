@@ -7,7 +7,7 @@ Gateware builds its register file from this table; `Board` and the documentation
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag, unique
 
-from .wire import MAX_CHANNELS, MAX_PATTERNS
+from .wire import MAX_CHANNELS, MAX_PATTERNS, OUTCOMES
 
 MAGIC = int.from_bytes(b"QLNK", "little")
 DELAY_MAX = 2**16 - 1  # ticks: what a register of a delay can hold at most
@@ -18,6 +18,9 @@ ACCIDENTAL_CLOCKS = 2047  # the longest offset of an accidental counter: boards 
 MAX_BINS = 2**15  # of a histogram
 HISTOGRAM_WIDTH_MAX = 15  # a bin is at most 2 to this power of ticks wide
 HISTOGRAM_OFFSET_CLOCKS = 2000  # the largest offset of a histogram
+OUTPUTS = 4  # of feed-forward
+MAX_PULSES = 4  # of an outcome's action table
+VETO_DECISION_CLOCKS = 5  # that a pattern with forbidden channels takes to be decided, besides its window
 VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: boards keep so many
 
 
@@ -37,6 +40,7 @@ class Repeat(Enum):
     SEGMENT = "per segment"
     SEGMENT_WORD = "per four segments"
     BIN = "per bin"
+    ACTION = "per pulse of an outcome"  # index = pulse * 4 + outcome
 
 
 MOST = {
@@ -44,6 +48,7 @@ MOST = {
     Repeat.CHANNEL: MAX_CHANNELS,
     Repeat.PATTERN: MAX_PATTERNS,
     Repeat.SEGMENT: SEGMENTS,
+    Repeat.ACTION: MAX_PULSES * OUTCOMES,
     Repeat.SEGMENT_WORD: -(-SEGMENTS // SEGMENTS_A_WORD),
     Repeat.BIN: MAX_BINS,
 }
@@ -353,6 +358,28 @@ REGISTERS: tuple[Register, ...] = (
         repeat=Repeat.PATTERN,
     ),
     *HISTOGRAM,
+    Register(
+        "action_pulse",
+        0x1A0,
+        (RegisterField("start", 0, 24), RegisterField("output", 24, 2)),
+        "feed-forward: ticks from a herald's completing click to the pulse, and the output",
+        repeat=Repeat.ACTION,
+    ),
+    Register(
+        "action_width",
+        0x1B0,
+        (RegisterField("value", 0, 24),),
+        "ticks that the pulse lasts; 0: there is none",
+        repeat=Repeat.ACTION,
+    ),
+    Register(
+        "feed_forward",
+        0x1C0,
+        (RegisterField("pulses", 0, 8), RegisterField("latency", 8, 8)),
+        "pulses of an outcome's action table; system clocks from the completing click's clock to the first one that a "
+        "pulse may begin in, without forbidden channels",
+        Access.READ,
+    ),
 )
 
 BY_NAME = {register.name: register for register in REGISTERS}

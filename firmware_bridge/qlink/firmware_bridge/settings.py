@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .actions import check_actions
 from .configuration import (
     REGISTER_MAX,
     WINDOW_MAX,
@@ -11,12 +12,14 @@ from .configuration import (
     Identity,
     Outcome,
     Pattern,
+    Pulse,
     ReferenceSource,
     Sequence,
 )
 from .errors import ConfigurationError
 from .registers import ACCIDENTAL_CLOCKS, BY_NAME, VETO_CLOCKS, Feature, Mode
 from .sequence import check_sequence, level_words, segments_of
+from .wire import OUTCOMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ def check(configuration: Configuration, identity: Identity) -> None:
         _check_range(name, getattr(configuration, name), 0, REGISTER_MAX)
     _check_delays(configuration, identity)
     _check_accidentals(configuration, identity)
+    check_actions(configuration, identity)
     _check_channels("gates", configuration.gates, identity)
     if configuration.mode is Mode.GATED:
         _check_gated(configuration, identity)
@@ -80,6 +84,7 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
             yield Setting("pattern_shifted", number, _mask(pattern.shifted))
     if Feature.ACCIDENTALS & identity.features:
         yield Setting("accidental_clocks", 0, configuration.accidental_clocks)
+    yield from _action_settings(configuration, identity)
     if identity.sequence_segments:
         yield from _sequence_settings(configuration.sequence)
 
@@ -105,6 +110,16 @@ def _sequence_settings(sequence: Sequence | None) -> Iterator[Setting]:
     yield Setting("sequence_setup", 0, BY_NAME["sequence_setup"].pack(**setup))
     yield Setting("sequence_attempts", 0, sequence.attempts)
     yield Setting("sequence_timeout", 0, sequence.timeout)
+
+
+def _action_settings(configuration: Configuration, identity: Identity) -> Iterator[Setting]:
+    for outcome in range(OUTCOMES if identity.pulses else 0):
+        pulses = configuration.actions.get(Outcome(outcome), ())
+        rest = (Pulse(0, 0, 0),) * (identity.pulses - len(pulses))
+        for number, pulse in enumerate((*pulses, *rest)):
+            index = number * OUTCOMES + outcome
+            yield Setting("action_pulse", index, BY_NAME["action_pulse"].pack(start=pulse.start, output=pulse.output))
+            yield Setting("action_width", index, pulse.width)
 
 
 def _mask(channels: Iterable[int]) -> int:

@@ -191,6 +191,7 @@ class CounterGroup(IntEnum):
     HERALDS_LOST = 7  # per pattern: heralds bracketed as lost
     GLOBAL = 8
     ACCIDENTALS = 9  # per pattern: completions with one side shifted; on boards that count them
+    ACTIONS = 10  # see `action_counter`
 
 
 class GlobalCounter(IntEnum):
@@ -206,11 +207,28 @@ class GlobalCounter(IntEnum):
     TEN_MHZ_LOST = 7  # likewise of the 10 MHz input
 
 
+class ActionCounter(IntEnum):
+    """What `CounterGroup.ACTIONS` counts of each outcome: heralds by what became of its action table.
+
+    One that is empty is not counted, and patterns that fire in one clock with one outcome make one herald.
+    """
+
+    STARTED = 0
+    DROPPED = 1  # the table was still being played
+    REFUSED = 2  # a pulse would have had to begin before the herald was decided
+
+
 GROUP_SIZE = 16
+OUTCOMES = 4
 
 
 def counter_index(group: CounterGroup, member: int = 0) -> int:
     return group * GROUP_SIZE + member
+
+
+def action_counter(what: ActionCounter, outcome: int) -> int:
+    """Its index."""
+    return counter_index(CounterGroup.ACTIONS, what * OUTCOMES + outcome)
 
 
 UNNAMED = 0

@@ -6,7 +6,13 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, counter_index
+from qlink.firmware_bridge.wire import (
+    OUTCOMES,
+    ActionCounter,
+    CounterGroup,
+    GlobalCounter,
+    counter_index,
+)
 
 __all__ = ["Count", "CounterBank", "counter_indices"]
 
@@ -31,6 +37,7 @@ def counter_indices(parameters):
     """Return the index of every counter that a board of these parameters has, in the order of a snapshot."""
     sizes = dict.fromkeys(CHANNEL_GROUPS, parameters.channels) | dict.fromkeys(PATTERN_GROUPS, parameters.patterns)
     sizes |= {CounterGroup.GLOBAL: len(GlobalCounter)}
+    sizes |= {CounterGroup.ACTIONS: len(ActionCounter) * OUTCOMES if parameters.pulses else 0}
     if not parameters.accidentals:
         del sizes[CounterGroup.ACCIDENTALS]
     return [counter_index(group, member) for group in sorted(sizes) for member in range(sizes[group])]

@@ -17,7 +17,7 @@ from .herald import HeraldWriter
 from .input_delay import InputDelays
 from .interface import ClickSlot, Counts, Herald, Now, ProgramBus, SequenceStatus, Settings, Slot
 from .order import DecisionQueue
-from .pattern import DECISION, Pattern
+from .pattern import DECISION, FIRED, Pattern, Verdict
 from .pipeline import delayed
 from .sampler import Sampler
 from .sequencer import SequenceFlow, Sequencer
@@ -25,7 +25,7 @@ from .timebase import Timebase
 
 # Clocks behind the pins, or behind their delays. What belongs together is in step at each of them.
 SAMPLED, FOLLOWED, GATED, TAPPED = 1, 2, 4, 5
-DECIDED = TAPPED + DECISION
+VERDICT, DECIDED = TAPPED + FIRED, TAPPED + DECISION
 
 SETTLE = DECIDED + 3  # clocks in which all under way comes out, but for what waits for a verdict or for the link
 CLEARING = 16  # clocks that the matcher is kept clear after a restart: longer than settings take to arrive everywhere
@@ -54,6 +54,8 @@ class Detection(wiring.Component):
     clicks : Out(array of ClickSlot), every click
     counts : Out(Counts)
     heralds : Out(stream of Herald), in order of decision
+    verdicts : Out(array of Verdict), of each pattern
+    clear : Out(1), the matcher forgets everything
     heralds_lost : Out(patterns), a herald of this pattern was decided in `clock` and has no record
     """
 
@@ -77,6 +79,8 @@ class Detection(wiring.Component):
                 "clicks": Out(data.ArrayLayout(ClickSlot(parameters), parameters.channels)),
                 "counts": Out(Counts(parameters)),
                 "heralds": Out(stream.Signature(Herald)),
+                "verdicts": Out(data.ArrayLayout(Verdict(parameters), parameters.patterns)),
+                "clear": Out(1),
                 "heralds_lost": Out(parameters.patterns),
             }
         )
@@ -91,6 +95,7 @@ class Detection(wiring.Component):
             m.d.sync += clearing.eq(CLEARING)
         with m.Elif(clearing != 0):
             m.d.sync += clearing.eq(clearing - 1)
+        m.d.comb += self.clear.eq(clear)
 
         m.submodules.timebase = timebase = Timebase(
             self.parameters, self.parameters.input_latency + DECIDED, self._timebase_start
@@ -244,6 +249,7 @@ class Detection(wiring.Component):
                 self.counts.heralds[index].eq(pattern.decided),
                 self.counts.vetoed[index].eq(pattern.vetoed),
                 self.heralds_lost[index].eq(pattern.lost),
+                self.verdicts[index].eq(pattern.verdict),
             ]
             patterns.append(pattern)
         return line, patterns

@@ -8,9 +8,10 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from qlink.firmware_bridge.registers import TRIGGERS
+from qlink.firmware_bridge.registers import OUTPUTS, TRIGGERS
 
-from .detection import DECIDED, Detection
+from .actions import Actions
+from .detection import DECIDED, VERDICT, Detection
 from .reporting import Reporting
 from .time_capture import TimeCapture
 
@@ -31,6 +32,7 @@ class TimingEngine(wiring.Component):
     pps, ten_mhz : In(samples), the same for the inputs of another clock, see `TimeCapture`
     heralds : Out(4), one pin per outcome, high for one clock
     triggers : Out(8), of the sequence of attempts
+    actions : Out(outputs * samples), feed-forward: bit `o * samples + s` is output o at subtick s
     skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`. For the twin
         only: 0 on a board
     idle : Out(1), if no input changes, nothing will happen for `deadline` clocks
@@ -56,6 +58,7 @@ class TimingEngine(wiring.Component):
                 "ten_mhz": In(parameters.samples),
                 "heralds": Out(4),
                 "triggers": Out(TRIGGERS),
+                "actions": Out(OUTPUTS * parameters.samples),
                 "skip": In(32),
                 "idle": Out(1),
                 "deadline": Out(32),
@@ -69,6 +72,17 @@ class TimingEngine(wiring.Component):
         m.submodules.detection = front = Detection(self.parameters, self._timebase_start)
         m.submodules.time_capture = times = TimeCapture(self.parameters, self.parameters.input_latency + DECIDED)
         m.submodules.reporting = back = Reporting(self.parameters, self._build, self._counters_start)
+        idle = front.idle & times.idle & back.idle
+        if self.parameters.pulses:
+            m.submodules.actions = actions = Actions(self.parameters, VERDICT)
+            m.d.comb += [
+                actions.verdicts.eq(front.verdicts),
+                actions.settings.eq(back.settings),
+                actions.clear.eq(front.clear),
+                self.actions.eq(actions.outputs),
+                back.actions.eq(actions.counts),
+            ]
+            idle &= actions.idle
         connect(m, front.heralds, back.heralds)
         connect(m, times.times, back.times)
         connect(m, back.program, front.program)
@@ -95,7 +109,7 @@ class TimingEngine(wiring.Component):
             back.status.eq(front.status),
             self.heralds.eq(front.pins),
             self.triggers.eq(front.triggers),
-            self.idle.eq(front.idle & times.idle & back.idle),
+            self.idle.eq(idle),
             self.deadline.eq(Mux(front.deadline < back.deadline, front.deadline, back.deadline)),
         ]
         return m

@@ -4,7 +4,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import ACCIDENTAL_CLOCKS, SEGMENTS, TRIGGERS
-from qlink.firmware_bridge.wire import BODIES, Kind
+from qlink.firmware_bridge.wire import BODIES, OUTCOMES, Kind
 
 from .parameters import TICK_BITS
 
@@ -13,6 +13,9 @@ def _herald_fields():
     for field in BODIES[Kind.HERALD].fields:
         yield field.name, field.bits if field.count == 1 else data.ArrayLayout(field.bits, field.count)
 
+
+Action = data.StructLayout({"start": 24, "output": 2, "width": 24})
+"""A pulse of feed-forward, as the registers have it."""
 
 Herald = data.StructLayout({"tick": TICK_BITS, **dict(_herald_fields())})
 """One decided herald: `tick` of the completing click, then the body of its record, in the order of the wire."""
@@ -44,6 +47,10 @@ class Slot(data.StructLayout):
                 "flagged": 1,  # another reference has come in it
             }
         )
+
+
+ActionCounts = data.StructLayout({name: OUTCOMES for name in ("started", "dropped", "refused")})
+"""What became of the action tables of the outcomes that were heralded: each bit adds one to the counter of its name."""
 
 
 class Counts(data.StructLayout):
@@ -115,5 +122,6 @@ class Settings(data.StructLayout):
                 "sequence": SequenceSettings,
                 "shifted": data.ArrayLayout(channels, patterns),
                 "accidental_clocks": range(ACCIDENTAL_CLOCKS + 1),
+                "actions": data.ArrayLayout(Action, parameters.pulses * OUTCOMES),
             }
         )

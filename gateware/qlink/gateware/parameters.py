@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from qlink.firmware_bridge.registers import MAX_BINS, VETO_CLOCKS, Feature
+from qlink.firmware_bridge.registers import MAX_BINS, MAX_PULSES, VETO_CLOCKS, Feature
 from qlink.firmware_bridge.wire import MAX_CHANNELS, MAX_PATTERNS
 
 TICK_BITS = 64
@@ -19,7 +19,7 @@ class Parameters:
     the link, `frame_depth` in words of frames being filled and sent, `delay_depth` in clocks by which an input can be
     delayed (0: inputs have no delays). `histogram_bins` is a power of two, too (0: there is no histogram). `sequencer`:
     whether there are trigger outputs. `accidentals`: whether patterns have accidental counters, which take a matcher of
-    their own each.
+    their own each. `pulses` is the length of an outcome's action table (0: no feed-forward).
     """
 
     channels: int = 8
@@ -38,10 +38,12 @@ class Parameters:
     sequencer: bool = True
     accidentals: bool = True
     histogram_bins: int = 1024
+    pulses: int = 4
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
         _check_range("patterns", self.patterns, 1, MAX_PATTERNS)
+        _check_range("pulses", self.pulses, 0, MAX_PULSES)
         if self.samples not in (1, 2, 4):
             raise ValueError(f"samples must be 1, 2 or 4 per clock, not {self.samples}")
         if len(self.board) != 4 or not self.board.isascii():
@@ -86,6 +88,11 @@ class Parameters:
     def features(self) -> Feature:
         """What patterns can have."""
         return Feature.ACCIDENTALS if self.accidentals else Feature(0)
+
+    @property
+    def action_latency(self) -> int:
+        """Clocks likewise to the one in which the first tick of a pulse of feed-forward may be at the outputs."""
+        return self.herald_latency + 8
 
     @property
     def sub_bits(self) -> int:

@@ -1,7 +1,7 @@
 """One pattern, from clicks to decided heralds."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .capture import STAMP_BITS, Capture, CaptureQueue
@@ -29,6 +29,21 @@ class PatternSettings(wiring.Signature):
         )
 
 
+class Verdict(data.StructLayout):
+    """What a pattern says to feed-forward: `fired` and `decided`, each with its subtick, as `Pattern` has them."""
+
+    def __init__(self, parameters):
+        super().__init__(
+            {
+                "fired": 1,
+                "fired_sub": parameters.sub_bits,
+                "decided": 1,
+                "decided_sub": parameters.sub_bits,
+                "delay": parameters.veto_depth.bit_length(),
+            }
+        )
+
+
 class Pattern(wiring.Component):
     """Find the heralds of one pattern and keep what their records need.
 
@@ -43,6 +58,7 @@ class Pattern(wiring.Component):
     clock : In, low bits of a clock number, one clock before the one of `decided`
     fired : Out(1), `FIRED` clocks after `slot`: there is a completion, a herald if nothing can veto it
     decided, vetoed : Out(1), `DECISION` clocks after `slot`: a completion is a herald, or was vetoed
+    verdict : Out(Verdict)
     lost : Out(1), there is no room for the decided herald
     head : Out(Capture), the oldest herald kept
     take : In(1), drop it
@@ -64,6 +80,7 @@ class Pattern(wiring.Component):
                 "fired": Out(1),
                 "decided": Out(1),
                 "vetoed": Out(1),
+                "verdict": Out(Verdict(parameters)),
                 "lost": Out(1),
                 "head": Out(Capture(parameters)),
                 "take": In(1),
@@ -103,6 +120,11 @@ class Pattern(wiring.Component):
         m.d.comb += [
             self.fired.eq(matcher.fired),
             self.decided.eq(completed & ~veto.vetoed),
+            self.verdict.fired.eq(self.fired),
+            self.verdict.fired_sub.eq(matcher.sub),
+            self.verdict.decided.eq(self.decided),
+            self.verdict.decided_sub.eq(delayed(m, matcher.sub, DECISION - FIRED)),
+            self.verdict.delay.eq(self.delay),
             self.vetoed.eq(completed & veto.vetoed),
             self.active.eq(matcher.active | veto.active),
         ]

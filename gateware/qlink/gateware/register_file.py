@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SEGMENTS, Access, Part, Register, Repeat, Width
-from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, UNNAMED, Kind, Operation, Status
+from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, OUTCOMES, UNNAMED, Kind, Operation, Status
 
 from .histogram import LOOK_CLOCKS, HistogramControl, HistogramState
 from .interface import ProgramBus, SequenceStatus, Settings
@@ -49,6 +49,8 @@ RESTARTING = (
     "reference_delay",
     "pattern_shifted",
     "accidental_clocks",
+    "action_pulse",
+    "action_width",
 )
 """Registers that the front end works by."""
 
@@ -69,6 +71,7 @@ def identity(parameters, build):
         "trigger_latency": parameters.trigger_latency if parameters.sequencer else 0,
         "features": parameters.features,
         "histogram_bins": parameters.histogram_bins,
+        "feed_forward": parameters.pulses and parameters.pulses | parameters.action_latency << 8,
     }
 
 
@@ -175,6 +178,7 @@ class RegisterFile(wiring.Component):
         if register.part is Part.HISTOGRAM and not self._parameters.histogram_bins:
             return 0
         counts = {Repeat.ONCE: 1, Repeat.CHANNEL: self._parameters.channels, Repeat.PATTERN: self._parameters.patterns}
+        counts[Repeat.ACTION] = self._parameters.pulses * OUTCOMES
         return counts.get(register.repeat, 1)
 
     def _mask(self, register):
@@ -329,6 +333,13 @@ class RegisterFile(wiring.Component):
             m.d.comb += Cat(settings.shifted).eq(
                 Cat(cell.value[: self._parameters.channels] for cell in by_name["pattern_shifted"])
             )
+        for action, pulse, width in zip(
+            settings.actions, by_name["action_pulse"], by_name["action_width"], strict=True
+        ):
+            m.d.comb += [
+                Cat(action.start, action.output).eq(pulse.value),
+                action.width.eq(width.value),
+            ]
 
     def _connect_sequencer(self, m, by_name):
         sequence, program, request = self.settings.sequence, self.program, self.commands.payload

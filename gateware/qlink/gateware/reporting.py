@@ -10,7 +10,7 @@ from .clicks import ClickRecorder
 from .counters import CounterBank, counter_indices
 from .framer import Framer
 from .histogram import Histogram
-from .interface import ClickSlot, Counts, Herald, ProgramBus, SequenceStatus, Settings
+from .interface import ActionCounts, ClickSlot, Counts, Herald, ProgramBus, SequenceStatus, Settings
 from .layouts import RecordWord, stamped
 from .losses import LossMeter
 from .parameters import TICK_BITS
@@ -38,6 +38,7 @@ class Reporting(wiring.Component):
     -------
     clock, clicks, counts, heralds, heralds_lost : as in `Detection`
     times, times_lost, times_merged : as `TimeCapture` has them
+    actions : In(ActionCounts)
     settings : Out(Settings)
     time_pps, time_ten_mhz, time_rearm : Out, as in `RegisterFile`
     program : Out(ProgramBus)
@@ -64,6 +65,7 @@ class Reporting(wiring.Component):
                 "times": In(stream.Signature(stamped(Kind.TIME))),
                 "times_lost": In(len(TIMES_LOST)),
                 "times_merged": In(1),
+                "actions": In(ActionCounts),
                 "settings": Out(Settings(parameters)),
                 "time_pps": Out(1),
                 "time_ten_mhz": Out(32),
@@ -134,6 +136,7 @@ class Reporting(wiring.Component):
         quiet += [
             ~self.heralds.valid,
             ~self.times.valid,
+            ~self.actions.as_value().any(),
             ~counters.busy,
             ~due,
             ~timer.start,
@@ -284,6 +287,7 @@ class Reporting(wiring.Component):
             CounterGroup.HERALDS_LOST: losses.lost[: p.patterns],
             CounterGroup.GLOBAL: Cat(globals_[k] for k in GlobalCounter),
             CounterGroup.ACCIDENTALS: counts.accidentals if p.accidentals else Cat(),
+            CounterGroup.ACTIONS: delayed(m, self.actions.as_value(), 1) if p.pulses else Const(0, 0),
         }
         m.d.comb += counters.increments.eq(Cat(groups[g] for g in CounterGroup))
 

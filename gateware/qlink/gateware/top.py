@@ -13,7 +13,7 @@ __all__ = ["Top", "ft245_top", "uart_top"]
 
 STREAMS = ("upstream", "downstream")
 ENGINE_INPUTS = ("samples", "reference", "pps", "ten_mhz")
-ENGINE_OUTPUTS = ("heralds", "triggers")
+ENGINE_OUTPUTS = ("heralds", "triggers", "actions")
 
 
 class Top(wiring.Component):
@@ -24,7 +24,7 @@ class Top(wiring.Component):
 
     Members
     -------
-    samples, reference, pps, ten_mhz : In, heralds, triggers : Out, skip : In(32), as in `TimingEngine`
+    samples, reference, pps, ten_mhz : In, heralds, triggers, actions : Out, skip : In(32), as in `TimingEngine`
     and those of `link` that are not its byte streams
     """
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern
-from qlink.firmware_bridge.registers import ACCIDENTAL_CLOCKS, VETO_CLOCKS, Mode
+from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern, Pulse
+from qlink.firmware_bridge.registers import ACCIDENTAL_CLOCKS, OUTPUTS, VETO_CLOCKS, Mode
 
+from .actions import lateness
 from .coincidence import Edge
 
 
@@ -20,6 +21,8 @@ class Shape:
     begin: int
     end: int
     delay_ticks: int = 0  # the longest delay of an input
+    pulses: int = 0  # of an outcome's action table
+    action_latency: int = 0  # clocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,10 @@ def random_case(rng: Random, shape: Shape, mode: Mode) -> Case:
     attempt_clocks = rng.choice([3, 10, 50, 200])
     delays = random_delays(rng, shape)
     longest = min(attempt_clocks * shape.samples, 60_000) if mode is Mode.GATED else rng.choice([3, 12, 100, 3000])
+    patterns = tuple(random_pattern(rng, shape, longest) for _ in range(shape.patterns))
     configuration = Configuration(
-        patterns=tuple(random_pattern(rng, shape, longest) for _ in range(shape.patterns)),
+        patterns=patterns,
+        actions=random_actions(rng, shape, patterns),
         mode=mode,
         gates={c: random_gate(rng, attempt_clocks * shape.samples) for c in range(shape.channels)},
         attempt_clocks=attempt_clocks,
@@ -75,6 +80,19 @@ def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:
     window = rng.choice([rng.randint(0, 8), rng.randint(0, longest), longest])
     shifted = rng.sample(required, rng.randint(0, len(required)))
     return Pattern(frozenset(required), window, rng.choice(list(Outcome)), frozenset(forbidden), frozenset(shifted))
+
+
+def random_actions(rng: Random, shape: Shape, patterns: Sequence[Pattern]) -> dict[Outcome, tuple[Pulse, ...]]:
+    """Action tables, now and then of a pulse that is too soon."""
+
+    def pulse(outcome: Outcome) -> Pulse:
+        late = max((lateness(pattern, shape.samples) for pattern in patterns if pattern.outcome == outcome), default=0)
+        soonest = (shape.action_latency + late) * shape.samples
+        start = soonest + rng.choice([0, rng.randrange(8), rng.randrange(300), rng.randrange(-3, 3)])
+        return Pulse(rng.randrange(OUTPUTS), start, rng.choice([1, rng.randint(1, 8), rng.randint(1, 500)]))
+
+    sizes = range(shape.pulses + 1)
+    return {outcome: tuple(pulse(outcome) for _ in range(rng.choice(sizes))) for outcome in Outcome}
 
 
 def random_gate(rng: Random, length: int) -> Gate:

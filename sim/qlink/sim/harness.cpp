@@ -19,6 +19,8 @@ namespace {
 constexpr uint8_t REFERENCE = 255;  // the first of the inputs that are no detector; they count down
 constexpr int REFERENCE_SLOT = 16, PPS_SLOT = 17, SLOTS = 19;
 constexpr uint64_t NEVER = UINT64_MAX;
+constexpr int OUTPUTS = 4;
+constexpr uint16_t FULL = (1 << SAMPLES) - 1;  // an output of feed-forward that is high throughout a clock
 constexpr uint64_t LONGEST_SKIP = UINT32_MAX;
 
 // Pin levels of one clock; bit c * SAMPLES + s is channel c at subtick s.
@@ -40,6 +42,7 @@ struct twin {
     std::deque<twin_stall> stalls;
     std::vector<twin_pulse> pulses;
     uint8_t triggers = 0;  // as they were when last kept
+    uint16_t held_actions = 0;
 
     explicit twin(const twin_options &chosen) : options(chosen) {
         std::fill(std::begin(last_edge), std::end(last_edge), NEVER - 1);
@@ -93,19 +96,25 @@ struct twin {
         return std::min({gap, uint64_t(top.deadline), LONGEST_SKIP});
     }
 
+    // Keep what is at the outputs, unless it follows from what was kept last.
+    void capture() {
+        const bool changed = top.triggers != triggers || top.actions != held_actions;
+        if (!top.heralds && !changed) return;
+        triggers = uint8_t(top.triggers);
+        pulses.push_back({state.now, uint8_t(top.heralds), triggers, uint16_t(top.actions), {}});
+        held_actions = 0;
+        for (int output = 0; output < OUTPUTS; output++)  // as they are at the clock's last subtick, to the end
+            if (top.actions >> (output * SAMPLES + SAMPLES - 1) & 1) held_actions |= FULL << (output * SAMPLES);
+    }
+
     void clock(uint64_t skip) {
         top.skip = uint32_t(skip);
         top.clk = !top.clk;  // every toggle is a clock, see twin_build.every_edge
         top.eval();
         state.now += 1 + skip;
         state.evaluated++;
-        if (options.capture && (top.heralds || top.triggers != triggers)) keep();
+        if (options.capture) capture();
         state.idle = top.idle && !top.up_valid;
-    }
-
-    void keep() {
-        triggers = uint8_t(top.triggers);
-        pulses.push_back({state.now, uint8_t(top.heralds), triggers, 0, {}});
     }
 
     twin_end run(twin_work &work) {

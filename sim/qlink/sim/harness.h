@@ -8,7 +8,7 @@ typedef struct {
     uint8_t pad[7];
 } twin_click; /* laid out like qlink.firmware_bridge.events.CLICK */
 
-/* The outputs in a clock in which a herald pin or an action is high, or a trigger changes. */
+/* The outputs in a clock in which a herald pin is high, or a trigger or an action changes. */
 typedef struct {
     uint64_t clock;
     uint8_t pins;     /* heralds, one bit an outcome */

@@ -171,7 +171,8 @@ class Twin:
     def pulses(self) -> NDArray[np.void]:
         """Return the outputs since the last call (dtype PULSE), if `Link.capture` is set.
 
-        There is one for each clock in which a herald pin is high or a trigger changes.
+        There is one for each clock in which a herald pin is high, or a trigger or an action changes. Between two of
+        them an action is as in the last subtick of the first.
         """
         pieces = []
         while True:

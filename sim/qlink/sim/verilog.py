@@ -39,6 +39,7 @@ def convert(engine: Any) -> str:
     outputs = {
         "heralds": engine.heralds,
         "triggers": engine.triggers,
+        "actions": engine.actions,
         "idle": engine.idle,
         "deadline": engine.deadline,
         "up_valid": up.valid,

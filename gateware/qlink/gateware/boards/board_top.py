@@ -19,8 +19,9 @@ PIN_CLOCKS = INPUT_CLOCKS + OUTPUT_CLOCKS
 class BoardTop(Elaboratable):
     """Connect `core` to the pins of `profile`.
 
-    `core` is a component with the members `samples`, `reference`, `heralds` and `skip` of `TimingEngine`, and `rx` and
-    `tx`, the two wires of a UART, neither of them synchronised. It runs in the domain `sync` at `profile.clock_hz`.
+    `core` is a component with the members `samples`, `reference`, `heralds`, `actions` and `skip` of `TimingEngine`,
+    and `rx` and `tx`, the two wires of a UART, neither of them synchronised. Its other inputs stay at their initial
+    values. It runs in the domain `sync` at `profile.clock_hz`.
     """
 
     def __init__(self, profile: Profile, core) -> None:
@@ -40,14 +41,16 @@ class BoardTop(Elaboratable):
         m.d.comb += [
             core.samples.eq(inputs.samples),
             core.reference.eq(inputs.samples[len(core.samples) :]),
-            core.pps.eq(0),
-            core.ten_mhz.eq(0),
             core.skip.eq(0),
         ]
         for outcome in range(len(profile.heralds)):
             port = platform.request("herald", outcome, dir="-")
             m.submodules[f"herald{outcome}"] = pin = io.FFBuffer("o", port)
             m.d.comb += pin.o.eq(core.heralds[outcome])
+        for output in range(len(profile.actions)):
+            port = platform.request("action", output, dir="-")
+            m.submodules[f"action{output}"] = pin = io.FFBuffer("o", port)
+            m.d.comb += pin.o.eq(core.actions[output * profile.samples :][: profile.samples].any())
 
         uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"})
         m.submodules.rx_pin = rx = io.Buffer("i", uart.rx)
@@ -69,4 +72,5 @@ def _resources(profile):
     driving = Attrs(IO_TYPE=profile.io_type)
     detectors = [Resource("detector", c, Pins(p.ball, dir="i"), listening) for c, p in enumerate(profile.detectors)]
     heralds = [Resource("herald", b, Pins(p.ball, dir="o"), driving) for b, p in enumerate(profile.heralds)]
-    return [*detectors, Resource("reference", 0, Pins(profile.reference.ball, dir="i"), listening), *heralds]
+    actions = [Resource("action", o, Pins(p.ball, dir="o"), driving) for o, p in enumerate(profile.actions)]
+    return [*detectors, *actions, Resource("reference", 0, Pins(profile.reference.ball, dir="i"), listening), *heralds]

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qlink.firmware_bridge.registers import OUTPUTS
+
 from ..parameters import Parameters
 
 __all__ = ["Pin", "Profile"]
@@ -26,7 +28,8 @@ class Profile:
     """One board as this project uses it.
 
     `detectors[c]` is the input of channel c, `heralds[b]` the output of outcome b. All of them are of the IO type
-    `io_type`. `samples` subticks a clock come from the input gearing, so one tick is 1 / (clock_hz * samples).
+    `io_type`, and so are the `actions`, outputs with the resolution of a clock. `samples` subticks a clock come from
+    the input gearing, so one tick is 1 / (clock_hz * samples).
     """
 
     name: str
@@ -41,6 +44,8 @@ class Profile:
     io_type: str = "LVCMOS33"
     samples: int = 4
     patterns: int = 8
+    actions: tuple[Pin, ...] = ()  # outputs of feed-forward; without any the board has none
+    pulses: int = 2  # of an outcome's action table
 
     def __post_init__(self) -> None:
         balls = [pin.ball for pin in self.pins]
@@ -48,10 +53,12 @@ class Profile:
             raise ValueError(f"profile {self.name}: a ball is used twice")
         if len(self.heralds) != 4:
             raise ValueError(f"profile {self.name}: there are four outcomes, not {len(self.heralds)}")
+        if len(self.actions) > OUTPUTS:
+            raise ValueError(f"profile {self.name}: feed-forward has {OUTPUTS} outputs, not {len(self.actions)}")
 
     @property
     def pins(self) -> tuple[Pin, ...]:
-        return (*self.detectors, self.reference, *self.heralds)
+        return (*self.detectors, self.reference, *self.heralds, *self.actions)
 
     @property
     def parameters(self) -> Parameters:
@@ -61,6 +68,7 @@ class Profile:
             samples=self.samples,
             clock_hz=self.clock_hz,
             board=self.name[:4].upper(),
+            pulses=self.pulses if self.actions else 0,
         )
 
     @property
