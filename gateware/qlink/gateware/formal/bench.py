@@ -59,11 +59,13 @@ class Bench:
         return signal
 
     def place(self, name, component):
-        """Put `component` into the bench. Returns its inner signals by name, for what an induction has to know."""
+        """Put `component` into the bench. Returns its inner signals by name, for what an induction has to know; its
+        state as `fsm`."""
         module = component.elaborate(None)
         component.elaborate = lambda platform: module
         self.m.submodules[name] = component
-        return {signal.name: signal for signal in module._driving}
+        states = {name: machine.state for name, machine in module._generated.items()}
+        return {signal.name: signal for signal in module._driving} | states
 
     def assume(self, condition):
         self.m.d.comb += Assume(condition)

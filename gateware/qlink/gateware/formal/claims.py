@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from . import attempts, composed, heralds, matching, outputs, queues, times
+from . import attempts, composed, frames, heralds, matching, outputs, queues, times
 from .claim import Bounded, Broken, Claim, Induction, Reachable
 from .sby import Verdict, run_sby
 from .sources import Edit, bench_of
 
 __all__ = ["CLAIMS", "Task", "tasks"]
 
-CLAIMS = tuple(
-    claim for module in (composed, attempts, matching, heralds, outputs, queues, times) for claim in module.CLAIMS
-)
+MODULES = (composed, attempts, matching, heralds, outputs, frames, queues, times)
+CLAIMS = tuple(claim for module in MODULES for claim in module.CLAIMS)
 
 _building = Lock()  # modules are imported anew, which two cannot do at once
 

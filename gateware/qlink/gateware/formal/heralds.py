@@ -8,7 +8,7 @@ from qlink.gateware.order import DecisionQueue
 from qlink.gateware.parameters import Parameters
 
 from .bench import Bench
-from .claim import Bounded, Claim, Induction, Mutation
+from .claim import Bounded, Claim, Mutation
 from .observers import hold, watch_order, watch_progress
 from .queues import SHALLOW
 from .sources import Edit
@@ -75,7 +75,7 @@ CLAIMS = (
         "DecisionQueue and HeraldWriter: heralds are numbered in order of decision without gap or repeat; a lost one "
         "has its number, and the next record says so.",
         numbers,
-        Induction(),
+        Bounded(36),
         (
             Mutation(
                 "a lost one's number is used again",

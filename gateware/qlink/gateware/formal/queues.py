@@ -166,7 +166,7 @@ CLAIMS = (
         "merger",
         "Merger: each source's words come out once, unchanged and in order; the words of a record stay together.",
         merger,
-        Induction(),
+        Bounded(24),
         (
             Mutation(
                 "lets go after the first word", Edit("records", "offered & room & chosen.last", "offered & room"), 10
@@ -190,7 +190,7 @@ CLAIMS = (
         "record queue",
         "RecordQueue: words come out once, in order, with the page they came with.",
         record_queue,
-        Induction(),
+        Bounded(24),
         (
             Mutation(
                 "half of a page's change is overlooked",
@@ -242,7 +242,7 @@ CLAIMS = (
         "losses",
         "LossMeter: every loss is in one bracket, with its count (modulo 16), first and last tick.",
         losses,
-        Induction(),
+        Bounded(24),
         (
             Mutation(
                 "a loss at the closing is forgotten",

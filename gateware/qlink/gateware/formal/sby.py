@@ -99,7 +99,9 @@ def _status(place):
 
 
 def _words(place, status, names):
-    traces = sorted((place / "proof").glob("engine_0/trace*.vcd"))
-    if status == "FAIL" and traces:
-        return told(traces[0], names)
+    traces = place / "proof" / "engine_0"
+    if status == "FAIL" and (found := sorted(traces.glob("trace*.vcd"))):
+        return told(found[0], names)
+    if status == "UNKNOWN" and (trace := traces / "trace_induct.vcd").exists():
+        return f"no fault is known, but from some state on (reachable or not) there would be one:\n{told(trace, names)}"
     return "\n".join((place / "sby.log").read_text().splitlines()[-20:])
