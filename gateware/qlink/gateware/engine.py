@@ -74,7 +74,7 @@ class TimingEngine(wiring.Component):
         m.submodules.reporting = back = Reporting(self.parameters, self._build, self._counters_start)
         idle = front.idle & times.idle & back.idle
         if self.parameters.pulses:
-            m.submodules.actions = actions = Actions(self.parameters, VERDICT)
+            m.submodules.actions = actions = Actions(self.parameters, self.parameters.input_latency + VERDICT)
             m.d.comb += [
                 actions.verdicts.eq(front.verdicts),
                 actions.settings.eq(back.settings),
