@@ -10,7 +10,7 @@ from qlink.sim.bench import simulate
 from qlink.sim.sequencer import Events, Played, play
 
 IDENTITY = Identity(1, "TEST", 8, 8, 4, 1_250_000, 200_000_000, 8, 0, sequence_segments=65, trigger_latency=4)
-START = 8  # clocks from the command to the first clock in which a trigger can be shown
+START = 12  # clocks from the command to the first clock in which a trigger can be shown
 STOP = 4  # from the command to its effect
 REFERENCE = 2  # from `begin` to the triggers, and from those to `reference`
 

@@ -15,7 +15,9 @@ __all__ = ["FILLING", "Player", "Segment"]
 WORDS = 128  # behind the bus
 FIRST_CLOCKS = BY_NAME["sequence_clocks"].address % WORDS
 LEVEL_WORDS = 32  # a copy of the first words, which are `sequence_levels`
-FILLING = 4  # clocks from `rewind` to the first segment
+QUEUED = 16  # segments fetched ahead: as many as a LUT holds
+IN_FLIGHT = 6  # that still come when there is no room
+FILLING = 8  # clocks from `rewind` to the first segment
 
 Segment = data.StructLayout({"on": TRIGGERS, "left": signed(33), "first": 1, "last": 1})
 """Which triggers are on, and for how long: counted down every clock, `left` is negative in the last one."""
@@ -43,29 +45,51 @@ class Player(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        filling = Signal(range(FILLING))
+        filling, room = Signal(range(FILLING)), Signal()
+        load = self.advance | (filling == 1)
         with m.If(self.rewind):
             m.d.sync += filling.eq(FILLING - 1)
         with m.Elif(filling != 0):
             m.d.sync += filling.eq(filling - 1)
-        move = Signal()  # each step on the way of a segment hands on to the next
-        m.d.comb += move.eq(self.advance | (filling != 0))
 
         clocks, levels = self._remember(m)
-        m.d.comb += [clocks.en.eq(move), levels.en.eq(move)]
-        place = self._walk(m, move, clocks.addr, levels.addr)
-        read, held = Signal(Place), Signal(Place)
+        read, held, entry = Signal(Place), Signal(Place), Signal(Segment)
         held_clocks, held_levels = Signal(32), Signal(32)  # a memory takes its time: nothing is done behind it
-        with m.If(move):
-            m.d.sync += [
-                read.eq(place),
-                Cat(held, held_clocks, held_levels).eq(Cat(read, clocks.data, levels.data)),
-                self.segment.on.eq(held_levels.word_select(held.within, TRIGGERS)),
-                self.segment.left.eq(held_clocks - 2),
-                self.segment.first.eq(held.first),
-                self.segment.last.eq(held.last),
-            ]
+        place = self._walk(m, room, clocks.addr, levels.addr)
+        m.d.sync += [
+            read.eq(place),
+            Cat(held, held_clocks, held_levels).eq(Cat(read, clocks.data, levels.data)),
+            entry.on.eq(held_levels.word_select(held.within, TRIGGERS)),
+            entry.left.eq(held_clocks - 2),
+            entry.first.eq(held.first),
+            entry.last.eq(held.last),
+        ]
+        on_its_way = Signal(3)  # read, held, an entry
+        with m.If(self.rewind):
+            m.d.sync += on_its_way.eq(0)
+        with m.Else():
+            m.d.sync += on_its_way.eq(Cat(room, on_its_way))
+        level = self._queue(m, entry, on_its_way[-1], load)
+        m.d.sync += room.eq(level < QUEUED - IN_FLIGHT)
         return m
+
+    def _queue(self, m, entry, write_it, load):
+        """Keep segments that have been fetched; `load` shows the next. Returns how many there are."""
+        m.submodules.queue = memory = Memory(shape=Segment, depth=QUEUED, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        level = Signal(range(QUEUED + 1))
+        m.d.comb += [write.data.eq(entry), write.en.eq(write_it)]
+        with m.If(self.rewind):
+            m.d.sync += [level.eq(0), write.addr.eq(0), read.addr.eq(0)]
+        with m.Else():
+            m.d.sync += [
+                level.eq(level + write_it - load),
+                write.addr.eq(write.addr + write_it),
+                read.addr.eq(read.addr + load),
+            ]
+        with m.If(load):
+            m.d.sync += self.segment.eq(read.data)
+        return level
 
     def _remember(self, m):
         """Keep what is written, once for each that reads. Returns the ports of the segments' clocks and levels."""
