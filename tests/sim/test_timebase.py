@@ -13,6 +13,7 @@ from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Configuration, Pattern
 from qlink.firmware_bridge.decoder import Decoder, concatenate
 from qlink.firmware_bridge.encoding import Time, encode_request
+from qlink.firmware_bridge.errors import BoardReset
 from qlink.firmware_bridge.events import Batch
 from qlink.firmware_bridge.registers import BY_NAME
 from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, Operation, TimeSource, counter_index
@@ -114,6 +115,10 @@ def test_a_reset_in_the_midst_of_a_stream_begins_a_later_epoch() -> None:
         board.start()
         before = clicks_at(port, board, [400, 4_000, 40_000])
         port.reset()
+        board.read("magic")  # a board that stands still says nothing unless it is asked
+        told = board.events(0.0)
+        with pytest.raises(BoardReset, match="configure and start it again"):
+            board.events(0.0)
         board.configure(configuration)
         board.start()
         assert board.epoch == 2
@@ -121,7 +126,7 @@ def test_a_reset_in_the_midst_of_a_stream_begins_a_later_epoch() -> None:
         board.stop()
         assert board.telemetry.clicks.missing == 0
         assert board.telemetry.clicks.expected == 2
-    stream = concatenate([before, after])
+    stream = concatenate([before, told, after])
     assert stream.clicks["epoch"].tolist() == stream.heralds["epoch"].tolist() == [1, 1, 1, 2, 2]
     assert (np.diff(after.clicks["tick"].astype(np.int64)) > 0).all()
     assert int(after.clicks["tick"][0]) < int(before.clicks["tick"][-1])  # it is the epoch that tells

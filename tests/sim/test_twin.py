@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qlink.firmware_bridge.configuration import Configuration, Gate, Identity, Outcome, Pattern
+from qlink.firmware_bridge.configuration import Configuration, Gate, Identity, Outcome, Pattern, Pulse
 from qlink.firmware_bridge.decoder import Decoder
 from qlink.firmware_bridge.encoding import encode_request
 from qlink.firmware_bridge.registers import BY_NAME, Mode
@@ -27,6 +27,7 @@ BOARD = Parameters()
 IDENTITY = Identity(
     1, "TWIN", BOARD.channels, BOARD.patterns, BOARD.samples, BOARD.tick_fs, BOARD.clock_hz, 0, 0, 16383
 )
+FEEDING = replace(IDENTITY, pulses=BOARD.pulses, action_latency=BOARD.action_latency)
 PLAIN = Link()
 QUIET_CLOCKS = 4_000  # for requests to arrive in
 FLUSH_CLOCKS = 5_000
@@ -50,14 +51,22 @@ GATED = Configuration(
     flush_clocks=FLUSH_CLOCKS,
 )
 DELAYED = replace(GATED, delays={0: -30, 1: 25, 2: 2000}, reference_delay=7)
+ACTING = replace(
+    CALM,
+    actions={
+        Outcome.PSI_PLUS: (Pulse(0, 70, 3), Pulse(1, 90, 4_000)),
+        Outcome.PHI_PLUS: (Pulse(1, 800, 60), Pulse(3, 100, 1)),
+    },
+)
 STOPPED = encode_request(Operation.WRITE, 1, BY_NAME["control"].address, 0)
 SNAPSHOT = encode_request(Operation.WRITE, 1, BY_NAME["command"].address, 1)
 
 
 def requests(configuration: Configuration) -> bytes:
     """Everything that sets the board up and starts it."""
-    check(configuration, IDENTITY)
-    writes = [(setting.name, setting.index, setting.value) for setting in settings_of(configuration, IDENTITY)]
+    identity = FEEDING if configuration.actions else IDENTITY
+    check(configuration, identity)
+    writes = [(setting.name, setting.index, setting.value) for setting in settings_of(configuration, identity)]
     writes.append(("control", 0, BY_NAME["control"].pack(run=1, mode=configuration.mode)))
     encoded = (
         encode_request(Operation.WRITE, number % 256, BY_NAME[name].address + index, value)
@@ -122,6 +131,8 @@ CASES = [
     (PAIRS, "sparse"),
     (PAIRS, "recorded"),
     (PAIRS, "none"),
+    (ACTING, "dense"),
+    (ACTING, "sparse"),
     (GATED, "attempts"),
     (GATED, "sparse"),
     (DELAYED, "attempts"),

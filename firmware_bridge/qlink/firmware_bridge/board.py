@@ -8,7 +8,7 @@ import numpy as np
 
 from .configuration import Configuration, Identity, SequenceStatus
 from .counters import Counters, SnapshotAssembler
-from .errors import BoardError, BoardTimeout, ConfigurationError, ContractMismatch, EndOfStream
+from .errors import BoardError, BoardReset, BoardTimeout, ConfigurationError, ContractMismatch, EndOfStream
 from .events import Batch
 from .histogram import Histogram, HistogramSettings, check_histogram, registers_of
 from .link import Link, Patience
@@ -61,6 +61,7 @@ class Board:
         self._snapshots: list[Counters] = []
         self._last_reply = (0, 0)  # epoch, tick
         self._restarts = 0
+        self._started = self._reset = False
         self._histogram: tuple[HistogramSettings, int] | None = None  # the one that counts, since this tick
         self._remembered = transport.recorded_registers if isinstance(transport, Recorded) else None
         self._patience = patience
@@ -137,12 +138,14 @@ class Board:
         self._name_epoch()
         self._ledger.open(self.snapshot(), self._link.stats)
         self._set_run(True)
+        self._started, self._reset = True, False
 
     def stop(self) -> None:
         """Take no more clicks; come back when all that happened is here or known to be lost. `events` has the rest."""
         if self._remembered is not None:
             return
         self._set_run(False)
+        self._started = False
         self.flush()
         self.snapshot()
         heard = self._clock()
@@ -242,8 +245,12 @@ class Board:
     def events(self, timeout_s: float) -> Batch:
         """Everything that has come since the last call, in order; waits up to `timeout_s` for the first of it.
 
-        `replies` is always empty. Raises `EndOfStream` at the end of a recording or of a simulation's clicks.
+        `replies` is always empty. Raises `EndOfStream` at the end of a recording or of a simulation's clicks, and
+        `BoardReset`, once, when all has been fetched of a board that was started and has started anew by itself.
         """
+        if self._reset and not self._link.pending:
+            self._started = self._reset = False
+            raise BoardReset("the board was reset, or its clock lost its lock: configure and start it again")
         deadline = self._clock() + timeout_s
         remaining = 0.0 if self._link.pending else timeout_s
         while not self._link.pump(max(remaining, 0.0)) and not self._link.pending and remaining > 0:
@@ -343,6 +350,7 @@ class Board:
         if self._link.stats.restarts != self._restarts:
             self._restarts = self._link.stats.restarts
             self._ledger.open(None, self._link.stats)
+            self._reset = self._started
         self._ledger.take(batch, whole, self._assembler.begun[2])
         self._snapshots = whole[-1:] or self._snapshots
 

@@ -21,6 +21,10 @@ class ContractMismatch(BoardError):
     """Board and host speak different versions of the wire contract."""
 
 
+class BoardReset(BoardError):
+    """The board has started anew while it was meant to run: it has forgotten its configuration, and stands still."""
+
+
 class BoardTimeout(BoardError):
     """The board did not answer."""
 

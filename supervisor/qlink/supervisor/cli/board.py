@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.padding import Padding
 
 from qlink.firmware_bridge.board import Board, open_board
+from qlink.firmware_bridge.configuration import Identity
 from qlink.firmware_bridge.errors import EndOfStream
 from qlink.firmware_bridge.events import TIME, Batch
 from qlink.firmware_bridge.flash import choose_programmer
@@ -146,9 +147,17 @@ def info(url: str, as_json: bool) -> None:
         ("tick", f"{identity.tick_fs / 1e3:g} ps"),
         ("delays", f"up to {identity.delay_ticks:,} ticks an input" if identity.delay_ticks else "none"),
         ("histogram", f"{identity.histogram_bins:,} bins" if identity.histogram_bins else "none"),
+        ("feed-forward", _feed_forward(identity)),
         ("herald latency", f"{identity.herald_latency} clocks, {latency_ns:g} ns; the pins' registers not counted"),
     )
     stdout().print(table(url, ("", ""), rows))
+
+
+def _feed_forward(identity: Identity) -> str:
+    if not identity.pulses:
+        return "none"
+    ns = identity.action_latency * 1e9 / identity.clock_hz
+    return f"{identity.pulses} pulses an outcome, {ns:g} ns after the click at the soonest"
 
 
 @board.command("clock")
