@@ -121,7 +121,7 @@ def replay(
 
 def board_for(patterns: int) -> Parameters:
     """Return the smallest board that is built for replays: one of half the size runs twice as fast."""
-    return Parameters(patterns=next((size for size in SIZES if patterns <= size), SIZES[-1]))
+    return Parameters(patterns=next((size for size in SIZES if patterns <= size), SIZES[-1])).lean()
 
 
 def shared_out(clicks: Clicks, shares: int, quiet: int) -> list[Clicks]:

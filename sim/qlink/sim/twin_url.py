@@ -54,6 +54,7 @@ class Options:
     duration_s: float = math.inf  # from the start of the run
     clocks_per_byte: int = 1
     skipping: int = 1  # 0: compute every clock
+    lean: int = 0  # 1: a board with clicks, gates, patterns and counters only, which is quicker
 
     def __post_init__(self) -> None:
         _at_least("seed", self.seed, 0)
@@ -62,19 +63,21 @@ class Options:
         for name in ("tick_ps", "duration_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} has to be above 0, not {getattr(self, name)}")
-        if self.skipping not in (0, 1):
-            raise ValueError(f"skipping has to be 0 or 1, not {self.skipping}")
+        for name in ("skipping", "lean"):
+            if getattr(self, name) not in (0, 1):
+                raise ValueError(f"{name} has to be 0 or 1, not {getattr(self, name)}")
 
     @property
     def parameters(self) -> Parameters:
         hertz = round(PS_PER_S / (self.tick_ps * self.samples)) if self.samples > 0 else 1
-        return Parameters(
+        whole = Parameters(
             channels=self.channels,
             patterns=self.patterns,
             samples=self.samples,
             clock_hz=min(max(hertz, 1), MAX_CLOCK_HZ),
             tick_fs=round(self.tick_ps * 1000),
         )
+        return whole.lean() if self.lean else whole
 
     @property
     def link(self) -> Link:

@@ -24,7 +24,7 @@ from qlink.supervisor.slo import Contract
 from .delays import NO_DELAYS, Delays
 
 SIMULATED = (  # two nodes with good cavities: 108 heralds a second, by closed form
-    "twin://heralded?scheme=double&attempt_hz=600&efficiency_a=0.6&efficiency_b=0.6&visibility=0.92"
+    "twin://heralded?scheme=double&attempt_hz=600&efficiency_a=0.6&efficiency_b=0.6&visibility=0.92&lean=1"
     "&offset_ps=20000&round_ps=100000"
 )
 SNAPSHOTS_PER_S = 10  # of the board's counters
