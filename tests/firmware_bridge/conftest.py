@@ -39,11 +39,12 @@ IDENTITY = Identity(
     delay_ticks=4095,
     sequence_segments=65,
     trigger_latency=4,
+    sync_latency=116,
     features=Feature.ACCIDENTALS,
     pulses=4,
     action_latency=15,
 )
-OPTIONAL = ("delay_ticks", "sequence_segments", "trigger_latency", "features")
+OPTIONAL = ("delay_ticks", "sequence_segments", "trigger_latency", "sync_latency", "features")
 
 
 class Peer:

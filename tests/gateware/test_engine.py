@@ -31,12 +31,14 @@ def ports(component):
 
 
 def test_the_engine_has_the_ports_that_twin_and_boards_drive():
-    inputs = {"samples", "reference", "pps", "ten_mhz", "skip", "downstream"}
-    assert ports(TimingEngine(RAW)) == inputs | {"heralds", "triggers", "actions", "idle", "deadline", "upstream"}
+    inputs = {"samples", "reference", "pps", "ten_mhz", "sync_in", "skip", "downstream"}
+    outputs = {"heralds", "triggers", "actions", "sync_out", "idle", "deadline", "upstream"}
+    assert ports(TimingEngine(RAW)) == inputs | outputs
 
 
 def test_a_top_has_pins_only():
-    engine = {"samples", "reference", "pps", "ten_mhz", "heralds", "triggers", "actions", "skip"}
+    engine = {"samples", "reference", "pps", "ten_mhz", "sync_in", "skip"}
+    engine |= {"heralds", "triggers", "actions", "sync_out"}
     assert ports(uart_top(RAW, BAUD)) == engine | {"rx", "tx"}
     bus = {"data_i", "data_o", "data_oe", "txe_n", "rxf_n", "wr_n", "rd_n", "oe_n", "siwu_n"}
     assert ports(ft245_top(RAW)) == engine | bus

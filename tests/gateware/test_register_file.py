@@ -56,6 +56,7 @@ def test_says_what_the_board_is():
         "sequence_segments": 65,
         "trigger_latency": PARAMETERS.trigger_latency,
         "histogram_bins": 64,
+        "sync_latency": 117,
     }
     values = answer([(READ, BY_NAME[name].address, 0) for name in identity])
     assert values == [(Status.OK, value) for value in identity.values()]

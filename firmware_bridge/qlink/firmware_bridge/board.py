@@ -32,6 +32,7 @@ IDENTITY = (
     "delay_ticks",
     "sequence_segments",
     "trigger_latency",
+    "sync_latency",
     "features",
     "histogram_bins",
 )  # registers that `Identity` has as they are
@@ -170,6 +171,14 @@ class Board:
         """What has become of the sequence. It may have begun more attempts by now than when it ran."""
         fields = BY_NAME["sequence_status"].unpack(self.read("sequence_status"))
         return SequenceStatus(bool(fields["running"]), SequenceEnd(fields["end"]), self.read("sequence_begun"))
+
+    def number_attempts(self, last: int) -> None:
+        """Have the next attempt numbered `last + 1`. Two boards in step are given the same, while none of them runs."""
+        if not 0 <= last < 2**64:
+            raise ConfigurationError(f"number {last} does not fit: attempts go from 0 to 2**64 - 1")
+        self.write("sync_number_low", last & 0xFFFF_FFFF)
+        self.write("sync_number_high", last >> 32)
+        self.write("sync_command", BY_NAME["sync_command"].pack(number=1))
 
     def hold_triggers(self, levels: Mapping[int, bool]) -> None:
         """Give these triggers their level by hand, whatever the sequence does; all others are the sequence's.

@@ -36,6 +36,7 @@ class Identity:
     delay_ticks: int = 0  # longest delay of an input
     sequence_segments: int = 0  # that an attempt's program can have; 0: the board has no sequencer
     trigger_latency: int = 0  # system clocks from an accepted reference's clock to the first of its triggers
+    sync_latency: int = 0  # system clocks from a leader's reference to its follower's; 0: no lines to another board
     features: int = 0  # a Feature, or several
     histogram_bins: int = 0
     pulses: int = 0  # of an outcome's action table; 0: the board has no feed-forward
@@ -76,7 +77,7 @@ class ReferenceSource(Enum):
     """Where a sequence's references come from."""
 
     OWN = "own"  # the board begins each attempt itself, when the last one's period is over
-    EXTERNAL = "external"  # the reference input: each accepted edge begins one
+    EXTERNAL = "external"  # the reference input, or a follower's leader: each accepted reference begins one
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,23 @@ class Sequence:
     stop_on: frozenset[Outcome] = frozenset()  # a herald of these outcomes ends it
     timeout: int = 0  # it ends after so many clocks without any herald; 0: never
     idle_high: frozenset[int] = frozenset()  # triggers whose idle level is 1, and which are 0 in their windows
+
+
+class Role(Enum):
+    """Which of two boards in step this is."""
+
+    LEADER = "leader"  # tells the other one of every attempt
+    FOLLOWER = "follower"  # begins an attempt whenever it is told, and looks at no reference input
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Two boards in step: docs/attempts.md. Both begin with the same number, see `Board.number_attempts`."""
+
+    role: Role
+    await_ready: bool = False  # a leader's sequence waits for its follower
+    ready_timeout: int = 0  # but for so many clocks at most; 0: for ever
+    stop_on_success: bool = False  # a herald of the other board ends this one's sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +146,7 @@ class Configuration:
     time_pps: bool = False  # a TIME record of every edge of the PPS input
     time_ten_mhz: int = 0  # and of every so many edges of the 10 MHz input; 0: of none
     sequence: Sequence | None = None  # None: all triggers are 0
+    sync: Sync | None = None  # None: a board of its own
     accidental_clocks: int = 0  # by which `shifted` channels are late for the accidental counters
 
     @property

@@ -56,6 +56,10 @@ class Counters:
     times_merged: int
     pps_lost: int
     ten_mhz_lost: int
+    sync_missed: int
+    sync_doubled: int
+    sync_corrupt: int
+    sync_disagreed: int
     actions_started: Values  # by outcome; empty on a board without feed-forward, like the next two
     actions_dropped: Values
     actions_refused: Values

@@ -21,6 +21,12 @@ HISTOGRAM_OFFSET_CLOCKS = 2000  # the largest offset of a histogram
 OUTPUTS = 4  # of feed-forward
 MAX_PULSES = 4  # of an outcome's action table
 VETO_DECISION_CLOCKS = 5  # that a pattern with forbidden channels takes to be decided, besides its window
+SYNC_LINES = 3  # between two boards, each way: ready, trigger, success
+SYNC_NUMBER_BITS = 8  # of an attempt's number, and of a message's, on such a line
+SYNC_CRC_BITS = 8
+SYNC_FRAME_BITS = 1 + 2 * SYNC_NUMBER_BITS + SYNC_CRC_BITS  # the start bit first
+SYNC_BIT_CLOCKS = 4
+SYNC_MESSAGE_CLOCKS = (SYNC_FRAME_BITS + 2) * SYNC_BIT_CLOCKS  # from one message to the next, at least
 VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: boards keep so many
 
 
@@ -343,6 +349,41 @@ REGISTERS: tuple[Register, ...] = (
     _identity("sequence_begun", 0x158, "attempts that the sequence has begun since its start, modulo 2**32"),
     _identity("sequence_segments", 0x15E, "segments that a program can have; 0: this board has no sequencer"),
     _identity("trigger_latency", 0x15F, "clocks from that of an accepted reference to the first of its triggers"),
+    Register(
+        "sync_setup",
+        0x160,
+        (
+            RegisterField("leader", 0, 1),
+            RegisterField("follower", 1, 1),
+            RegisterField("await_ready", 2, 1),
+            RegisterField("stop_on_success", 3, 1),
+        ),
+        "leader: tell the other board of every attempt; follower: begin attempts when told; await_ready: a leader's "
+        "sequence waits until the follower is ready; stop_on_success: a herald of the other board ends the sequence",
+    ),
+    _whole("sync_ready_timeout", 0x161, "clocks that a leader waits for the follower at most; 0: for ever"),
+    _whole("sync_number_low", 0x162, "for sync_command: lower half of an attempt's number"),
+    _whole("sync_number_high", 0x163, "for sync_command: upper half of an attempt's number"),
+    Register(
+        "sync_command",
+        0x164,
+        (RegisterField("number", 0, 1),),
+        "number: the attempt begun last has the number in the two registers before, the next one the number after it",
+        Access.STROBE,
+    ),
+    Register(
+        "sync_status",
+        0x165,
+        (RegisterField("number", 0, 8), RegisterField("attempts", 8, 8), RegisterField("successes", 16, 8)),
+        "lowest bits of: the number of the attempt begun last, the order of the message heard last about attempts, and "
+        "of that about heralds",
+        Access.READ,
+    ),
+    _identity(
+        "sync_latency",
+        0x16F,
+        "clocks from a leader's reference to that of its follower, cables not counted; 0: this board has no such lines",
+    ),
     _whole(
         "time_pps", 0x170, "1: every edge of the PPS input gives a TIME record, whether the board runs or not", bits=1
     ),

@@ -19,6 +19,7 @@ from .configuration import (
 from .errors import ConfigurationError
 from .registers import ACCIDENTAL_CLOCKS, BY_NAME, VETO_CLOCKS, Feature, Mode
 from .sequence import check_sequence, level_words, segments_of
+from .sync import check_sync, setup_of
 from .wire import OUTCOMES
 
 
@@ -54,6 +55,8 @@ def check(configuration: Configuration, identity: Identity) -> None:
         raise ConfigurationError("gates do nothing in free-running mode: set mode to GATED or leave them out")
     if configuration.sequence is not None:
         check_sequence(configuration, configuration.sequence, identity)
+    if configuration.sync is not None:
+        check_sync(configuration, configuration.sync, identity)
 
 
 def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Setting]:
@@ -87,6 +90,9 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
     yield from _action_settings(configuration, identity)
     if identity.sequence_segments:
         yield from _sequence_settings(configuration.sequence)
+    if identity.sync_latency:
+        yield Setting("sync_setup", 0, setup_of(configuration.sync))
+        yield Setting("sync_ready_timeout", 0, configuration.sync.ready_timeout if configuration.sync else 0)
 
 
 def _sequence_settings(sequence: Sequence | None) -> Iterator[Setting]:

@@ -131,6 +131,7 @@ class HeraldFlag(IntFlag):
     REFERENCE_DOUBLED = 2  # another reference came in this attempt
     REFERENCE_MISSED = 4  # at least one was missed since the herald before
     HERALDS_LOST = 8  # heralds were lost just before this one, see the loss bracket
+    SYNC_ERROR = 16  # something went wrong on the lines to the other board since the herald before
 
 
 BODIES: dict[Kind, Layout] = {
@@ -205,6 +206,10 @@ class GlobalCounter(IntEnum):
     TIMES_MERGED = 5  # system clocks in which the PPS or the 10 MHz input rose twice: the second edge is not counted
     PPS_LOST = 6  # TIME records of the PPS input bracketed as lost
     TEN_MHZ_LOST = 7  # likewise of the 10 MHz input
+    SYNC_MISSED = 8  # messages of the other board that have not come, or not in time
+    SYNC_DOUBLED = 9  # those that came again
+    SYNC_CORRUPT = 10  # whatever else was on its lines; each may be a missed one, too
+    SYNC_DISAGREED = 11  # intact ones about another attempt than the one that they should be about
 
 
 class ActionCounter(IntEnum):

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import TRIGGERS, Mode
+from qlink.firmware_bridge.registers import SYNC_LINES, TRIGGERS, Mode
 
 from .accidentals import FOUND, AccidentalFinder, ShiftLine
 from .attempt import NEVER, AttemptTracker
@@ -15,12 +15,24 @@ from .delay import DelayLine
 from .gate import Gate
 from .herald import HeraldWriter
 from .input_delay import InputDelays
-from .interface import ClickSlot, Counts, Herald, Now, ProgramBus, SequenceStatus, Settings, Slot
+from .interface import (
+    ClickSlot,
+    Counts,
+    Herald,
+    Now,
+    ProgramBus,
+    SequenceStatus,
+    Settings,
+    Slot,
+    SyncCounts,
+    SyncStatus,
+)
 from .order import DecisionQueue
 from .pattern import DECISION, FIRED, Pattern, Verdict
 from .pipeline import delayed
 from .sampler import Sampler
 from .sequencer import SequenceFlow, Sequencer
+from .sync import SyncFlow, SyncLines
 from .timebase import Timebase
 
 # Clocks behind the pins, or behind their delays. What belongs together is in step at each of them.
@@ -50,6 +62,8 @@ class Detection(wiring.Component):
     triggers : Out(8), what makes attempts
     program : In(ProgramBus)
     status : Out(SequenceStatus)
+    sync_in : In(3), sync_out : Out(3), lines from and to another board, see `SyncLines`
+    sync_status : Out(SyncStatus)
     clock : Out, the clock number shown
     clicks : Out(array of ClickSlot), every click
     counts : Out(Counts)
@@ -75,6 +89,9 @@ class Detection(wiring.Component):
                 "triggers": Out(TRIGGERS),
                 "program": In(ProgramBus),
                 "status": Out(SequenceStatus),
+                "sync_in": In(SYNC_LINES),
+                "sync_out": Out(SYNC_LINES),
+                "sync_status": Out(SyncStatus),
                 "clock": Out(parameters.clock_bits),
                 "clicks": Out(data.ArrayLayout(ClickSlot(parameters), parameters.channels)),
                 "counts": Out(Counts(parameters)),
@@ -103,19 +120,21 @@ class Detection(wiring.Component):
         m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
 
         sequence = self._sequence(m, clear)
-        pins, valid, delaying = self._delay(m, sequence)
-        samplers, reference, gated = self._sample(m, pins, valid, clear, sequence)
-        tracker = self._follow_attempts(m, reference, gated, clear, sequence)
+        sync = self._keep_in_step(m, sequence, clear)
+        pins, valid, delaying = self._delay(m, sequence, sync)
+        samplers, reference, gated = self._sample(m, pins, valid, clear, sequence.own | sync.partner)
+        tracker = self._follow_attempts(m, reference, gated, clear, sequence, sync)
         gates = self._gate(m, samplers, reference, tracker, clear)
         line, patterns = self._match(m, gates, tracker, clear)
         pending = self._count_accidentals(m, line.slot.clicks, clear) if self.parameters.accidentals else 0
-        queue, writer = self._record(m, patterns, tracker)
+        queue, writer = self._record(m, patterns, tracker, sync)
         self._announce(m, patterns)
 
-        deadlines = [tracker.deadline, sequence.deadline, *(Mux(tracker.inside, gate.spare, NEVER) for gate in gates)]
+        deadlines = [tracker.deadline, sequence.deadline, sync.deadline]
+        deadlines += (Mux(tracker.inside, gate.spare, NEVER) for gate in gates)
         m.d.comb += self.deadline.eq(reduce(lambda a, b: Mux(a < b, a, b), deadlines))
         marking = tracker.inside & Cat(gate.near for gate in gates).any()
-        busy = [settings.restart, ~tracker.idle, tracker.missed, sequence.busy, marking]
+        busy = [settings.restart, ~tracker.idle, tracker.missed, sequence.busy, sync.busy, marking]
         self._rest(
             m,
             Cat(*(sampler.edge for sampler in samplers), reference.edge).any(),
@@ -138,30 +157,52 @@ class Detection(wiring.Component):
             sequencer.settings.eq(self.settings.sequence),
             sequencer.able.eq(able),
             sequencer.clear.eq(clear),
-            sequencer.begin.eq(flow.begin),
+            *(getattr(sequencer, name).eq(flow[name]) for name in ("begin", "hold", "success", "ending")),
             sequencer.heralds.eq(self.pins),
             sequencer.skip.eq(self.skip),
-            *(flow[name].eq(getattr(sequencer, name)) for name in ("own", "reference", "busy", "deadline")),
+            *(flow[name].eq(getattr(sequencer, name)) for name in ("own", "reference", "playing", "busy", "deadline")),
             self.triggers.eq(sequencer.triggers),
             self.status.eq(sequencer.status),
         ]
         return flow
 
-    def _delay(self, m, sequence):
+    def _keep_in_step(self, m, sequence, clear):
+        """Listen and talk to the other board; on a board that cannot, there is none."""
+        flow = Signal(SyncFlow, init={"deadline": NEVER})
+        if not self.parameters.sync:
+            return flow
+        m.submodules.sync_lines = lines = SyncLines()
+        m.d.comb += [
+            lines.settings.eq(self.settings.sync),
+            lines.inputs.eq(self.sync_in),
+            self.sync_out.eq(lines.outputs),
+            lines.clear.eq(clear),
+            lines.herald.eq(self.pins.any()),
+            lines.skip.eq(self.skip),
+            *(getattr(lines, name).eq(flow[name]) for name in ("start", "resting")),
+            *(flow[name].eq(getattr(lines, name)) for name in ("partner", "reference", "jump", "busy", "deadline")),
+            *(sequence[name].eq(getattr(lines, name)) for name in ("hold", "success", "ending")),
+            *(self.counts[f"sync_{name}"].eq(lines.counts[name]) for name in lines.counts.shape().members),
+            self.sync_status.eq(lines.status),
+        ]
+        return flow
+
+    def _delay(self, m, sequence, sync):
         """Return each pin's samples after its delay, whether they are as they should be, and whether more may come.
 
-        The sequence's own reference takes the pin's place, so that it has the same delay.
+        A reference of the board's own, or of the other board, takes the pin's place, so that it has the same delay.
         """
         channels, samples = self.parameters.channels, self.parameters.samples
         pins = Signal(data.ArrayLayout(samples, channels + 1))
-        m.d.comb += pins.eq(Cat(self.samples, Mux(sequence.own, sequence.reference, self.reference)))
+        inside = sequence.reference & sequence.own | sync.reference & sync.partner
+        m.d.comb += pins.eq(Cat(self.samples, Mux(sequence.own | sync.partner, inside, self.reference)))
         if not self.parameters.delay_depth:
             return pins, Const(1), Const(0)
         m.submodules.delays = delays = InputDelays(self.parameters, channels + 1)
         m.d.comb += [delays.i.eq(pins), delays.ticks.eq(self.settings.delay)]
         return delays.o, delays.valid, delays.busy
 
-    def _sample(self, m, pins, valid, clear, sequence):
+    def _sample(self, m, pins, valid, clear, pulses):
         samplers = [Sampler(self.parameters) for _ in range(self.parameters.channels)]
         m.submodules.reference = reference = Sampler(self.parameters)
         run, gated = Signal(), Signal()
@@ -170,7 +211,7 @@ class Detection(wiring.Component):
             gated.eq(self.settings.run & valid & (self.settings.mode == Mode.GATED) & ~clear),
         ]
         m.d.comb += [reference.samples.eq(pins[self.parameters.channels]), reference.run.eq(gated)]
-        m.d.comb += reference.pulses.eq(sequence.own)
+        m.d.comb += reference.pulses.eq(pulses)
         for channel, sampler in enumerate(samplers):
             m.submodules[f"sampler{channel}"] = sampler
             m.d.comb += [
@@ -182,13 +223,15 @@ class Detection(wiring.Component):
             ]
         return samplers, reference, gated
 
-    def _follow_attempts(self, m, reference, gated, clear, sequence):
+    def _follow_attempts(self, m, reference, gated, clear, sequence, sync):
         m.submodules.tracker = tracker = AttemptTracker(self.parameters)
         m.d.comb += [
             tracker.reference.eq(reference.click),
             tracker.merged.eq(reference.merged),
             tracker.enable.eq(gated),
             sequence.begin.eq(tracker.start),
+            sync.start.eq(tracker.start),
+            sync.resting.eq(~tracker.inside & ~sequence.playing & ~clear),
             tracker.clear.eq(clear),
             tracker.attempt_clocks.eq(self.settings.attempt_clocks),
             tracker.reference_timeout.eq(self.settings.reference_timeout),
@@ -277,7 +320,7 @@ class Detection(wiring.Component):
             ]
         return ~line.idle | active.any()
 
-    def _record(self, m, patterns, tracker):
+    def _record(self, m, patterns, tracker, sync):
         m.submodules.queue = queue = DecisionQueue(self.parameters)
         m.submodules.writer = writer = HeraldWriter(self.parameters)
         m.d.comb += [
@@ -287,6 +330,10 @@ class Detection(wiring.Component):
             queue.start.eq(self.counts.attempts),
             queue.sub.eq(delayed(m, tracker.sub, DECIDED - FOLLOWED)),
             queue.missed.eq(self.counts.references_missed),
+            queue.slipped.eq(Cat(self.counts[f"sync_{name}"] for name in SyncCounts.members).any()),
+            queue.jump.eq(sync.jump),
+            queue.number.eq(self.settings.sync.number),
+            queue.take.eq(self.settings.sync.take),
         ]
         wiring.connect(m, queue.queue, writer.queue)
         wiring.connect(m, wiring.flipped(self.heralds), writer.heralds)

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from qlink.firmware_bridge.registers import OUTPUTS, TRIGGERS
+from qlink.firmware_bridge.registers import OUTPUTS, SYNC_LINES, TRIGGERS
 
 from .actions import Actions
 from .detection import DECIDED, VERDICT, Detection
@@ -33,6 +33,7 @@ class TimingEngine(wiring.Component):
     heralds : Out(4), one pin per outcome, high for one clock
     triggers : Out(8), of the sequence of attempts
     actions : Out(outputs * samples), feed-forward: bit `o * samples + s` is output o at subtick s
+    sync_in : In(3), sync_out : Out(3), lines ready, trigger, success from and to another board
     skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`. For the twin
         only: 0 on a board
     idle : Out(1), if no input changes, nothing will happen for `deadline` clocks
@@ -59,6 +60,8 @@ class TimingEngine(wiring.Component):
                 "heralds": Out(4),
                 "triggers": Out(TRIGGERS),
                 "actions": Out(OUTPUTS * parameters.samples),
+                "sync_in": In(SYNC_LINES),
+                "sync_out": Out(SYNC_LINES),
                 "skip": In(32),
                 "idle": Out(1),
                 "deadline": Out(32),
@@ -107,6 +110,9 @@ class TimingEngine(wiring.Component):
             back.heralds_lost.eq(front.heralds_lost),
             back.skip.eq(self.skip),
             back.status.eq(front.status),
+            back.sync_status.eq(front.sync_status),
+            front.sync_in.eq(self.sync_in),
+            self.sync_out.eq(front.sync_out),
             self.heralds.eq(front.pins),
             self.triggers.eq(front.triggers),
             self.idle.eq(idle),

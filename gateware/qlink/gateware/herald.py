@@ -12,7 +12,7 @@ from qlink.firmware_bridge.wire import HeraldFlag
 
 from .capture import STAMP_BITS, Capture
 from .interface import Herald
-from .order import REFERENCE_BITS, Decisions
+from .order import JUMP_BITS, REFERENCE_BITS, Decisions
 from .sampler import first_set
 
 MAKING = 3  # clocks that a record takes, if there are fewer channels
@@ -37,7 +37,7 @@ class Compact(data.StructLayout):
                 "channels": parameters.channels,
                 "pattern": 4,
                 "outcome": 2,
-                "flags": 4,
+                "flags": len(HeraldFlag),
                 "position": 32,
                 "ages": data.ArrayLayout(STAMP_BITS, parameters.channels),
             }
@@ -86,7 +86,7 @@ class HeraldWriter(wiring.Component):
         at = Signal(Step, init={"wait": 1})
         m.d.comb += self.idle.eq(at.wait & ~self.queue.valid & (fifo.level == 0))
         entry, chosen, kept, captured = self._choose(m, at, record.sequence)
-        lost, missed = self._lack(m, at, entry, kept, fifo.w_rdy)
+        lack = self._lack(m, at, entry, kept, fifo.w_rdy)
         with m.If(at.put):
             m.d.comb += fifo.w_en.eq(1)
             with m.If(fifo.w_rdy):
@@ -98,7 +98,7 @@ class HeraldWriter(wiring.Component):
             record.pattern.eq(first_set(m, chosen)),
             record.outcome.eq(captured.outcome),
             record.channels.eq(captured.channels),
-            record.flags.eq(self._flags(captured, lost, missed)),
+            record.flags.eq(self._flags(captured, lack)),
         ]
 
         return m
@@ -130,26 +130,27 @@ class HeraldWriter(wiring.Component):
         return entry, chosen, kept, captured
 
     def _lack(self, m, at, entry, kept, written):
-        """Keep in mind what the next record has to tell: heralds lost and references missed since the last."""
-        lost, missed = Signal(), Signal()
+        """Keep in mind what the next record has to tell: what was lost, missed or slipped since the last."""
+        lost, missed, slipped = Signal(), Signal(), Signal()
         with m.If(at.open):
             m.d.sync += [lost.eq(lost | entry.lost), missed.eq(missed | entry.missed)]
+            m.d.sync += slipped.eq(slipped | entry.slipped)
         with m.If(at.take & ~kept):
             m.d.sync += lost.eq(1)
         with m.If(at.put & written):
-            m.d.sync += [lost.eq(0), missed.eq(0)]
-        return lost, missed
+            m.d.sync += [lost.eq(0), missed.eq(0), slipped.eq(0)]
+        return lost, missed, slipped
 
     def _place(self, m, record, entry, captured):
         """Tell tick, attempt and position, at most `MAKING` clocks after what they are made of stands."""
         sub = captured.tick[: self.parameters.sub_bits]
-        older = Signal()  # made in the attempt before the newest
+        back = Signal(JUMP_BITS + 1)  # from the newest attempt's number, for one made in the attempt before
         reference = Signal(REFERENCE_BITS)
         m.d.sync += [
-            older.eq(captured.number ^ entry.attempt[0]),
+            back.eq(Mux(captured.number ^ entry.odd, entry.jump + 1, 0)),
             reference.eq(Mux(captured.number, entry.references[1], entry.references[0])),
             record.tick.eq(Cat(sub, (entry.clock - captured.delay)[: self.parameters.clock_bits])),
-            record.attempt.eq(Mux(captured.gated, entry.attempt - older, 0)),
+            record.attempt.eq(Mux(captured.gated, entry.attempt - back, 0)),
             record.position.eq(Mux(captured.gated, record.tick - reference, 0)),
         ]
 
@@ -171,11 +172,13 @@ class HeraldWriter(wiring.Component):
         with m.If(at.make & begun & (left == 1)):
             m.d.sync += [begun.eq(0), go(at, "put")]
 
-    def _flags(self, captured, lost, missed):
+    def _flags(self, captured, lack):
+        lost, missed, slipped = lack
         flags = {
             HeraldFlag.GATED: captured.gated,
             HeraldFlag.REFERENCE_DOUBLED: captured.gated & captured.flagged,
             HeraldFlag.REFERENCE_MISSED: captured.gated & missed,
             HeraldFlag.HERALDS_LOST: lost,
+            HeraldFlag.SYNC_ERROR: captured.gated & slipped,
         }
         return Cat(flags[HeraldFlag(1 << bit)] for bit in range(len(flags)))

@@ -68,6 +68,7 @@ class Counts(data.StructLayout):
                 "attempts": 1,
                 "references_doubled": 1,
                 "references_missed": 1,
+                **{f"sync_{name}": 1 for name in SyncCounts.members},
             }
         )
 
@@ -94,6 +95,26 @@ SequenceStatus = data.StructLayout({"running": 1, "end": 3, "begun": 32})
 
 ProgramBus = wiring.Signature({"address": Out(7), "value": Out(32), "write": Out(1), "read": In(32)})
 """Registers 0x100 to 0x17f that are kept in the sequencer's memory; `read` is that of two clocks before."""
+
+
+SyncSettings = data.StructLayout(
+    {
+        "leader": 1,
+        "follower": 1,
+        "await_ready": 1,
+        "stop_on_success": 1,
+        "ready_timeout": 32,
+        "number": 64,
+        "take": 1,  # the attempt begun last has this number; high for one clock
+    }
+)
+"""What the registers say of the lines to another board."""
+
+SyncCounts = data.StructLayout({"missed": 1, "doubled": 1, "corrupt": 1, "disagreed": 1})
+"""What is to be counted of them in one clock, see `wire.GlobalCounter`."""
+
+SyncStatus = data.StructLayout({"number": 8, "attempts": 8, "successes": 8})
+"""The register `sync_status`."""
 
 
 class Settings(data.StructLayout):
@@ -123,5 +144,6 @@ class Settings(data.StructLayout):
                 "shifted": data.ArrayLayout(channels, patterns),
                 "accidental_clocks": range(ACCIDENTAL_CLOCKS + 1),
                 "actions": data.ArrayLayout(Action, parameters.pulses * OUTCOMES),
+                "sync": SyncSettings,
             }
         )

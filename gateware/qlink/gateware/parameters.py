@@ -18,8 +18,9 @@ class Parameters:
     clocks with clicks that may wait to be put in order, `record_depth` in words of click records that may wait for
     the link, `frame_depth` in words of frames being filled and sent, `delay_depth` in clocks by which an input can be
     delayed (0: inputs have no delays). `histogram_bins` is a power of two, too (0: there is no histogram). `sequencer`:
-    whether there are trigger outputs. `accidentals`: whether patterns have accidental counters, which take a matcher of
-    their own each. `pulses` is the length of an outcome's action table (0: no feed-forward).
+    whether there are trigger outputs. `sync`: whether there are lines to another board. `accidentals`: whether patterns
+    have accidental counters, which take a matcher of their own each. `pulses` is the length of an outcome's action
+    table (0: no feed-forward).
     """
 
     channels: int = 8
@@ -36,6 +37,7 @@ class Parameters:
     frame_depth: int = 1024
     delay_depth: int = 4096
     sequencer: bool = True
+    sync: bool = True
     accidentals: bool = True
     histogram_bins: int = 1024
     pulses: int = 4
@@ -86,7 +88,7 @@ class Parameters:
     @property
     def trigger_latency(self) -> int:
         """Clocks from the one in which `reference` shows an accepted edge to the first one of its triggers."""
-        return 4
+        return self.input_latency + 4
 
     @property
     def features(self) -> Feature:

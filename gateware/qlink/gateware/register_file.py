@@ -10,8 +10,9 @@ from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SEGMENTS,
 from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, OUTCOMES, UNNAMED, Kind, Operation, Status
 
 from .histogram import LOOK_CLOCKS, HistogramControl, HistogramState
-from .interface import ProgramBus, SequenceStatus, Settings
+from .interface import ProgramBus, SequenceStatus, Settings, SyncStatus
 from .layouts import shape_of
+from .sync import SYNC_LATENCY
 
 __all__ = ["Command", "RegisterFile", "identity"]
 
@@ -30,6 +31,9 @@ OF_SEQUENCER = (
     *("trigger_manual", "sequence_command", "sequence_status", "sequence_begun"),
 )
 """Registers that a board without a sequencer has not."""
+
+OF_SYNC = (*("sync_setup", "sync_ready_timeout", "sync_number_low", "sync_number_high", "sync_command", "sync_status"),)
+"""Registers that a board without lines to another one has not."""
 
 IN_MEMORY = ("sequence_levels", "sequence_clocks")
 """Registers behind the `program` bus."""
@@ -72,6 +76,7 @@ def identity(parameters, build):
         "features": parameters.features,
         "histogram_bins": parameters.histogram_bins,
         "feed_forward": parameters.pulses and parameters.pulses | parameters.action_latency << 8,
+        "sync_latency": parameters.input_latency + SYNC_LATENCY if parameters.sync else 0,
     }
 
 
@@ -102,6 +107,7 @@ class RegisterFile(wiring.Component):
     replies : Out(stream of the body of a reply)
     settings : Out(Settings), what the front end works by
     status : In(SequenceStatus)
+    sync_status : In(SyncStatus)
     program : Out(ProgramBus)
     stream_channels : Out(channels)
     flush_clocks, snapshot_clocks : Out(32)
@@ -124,6 +130,7 @@ class RegisterFile(wiring.Component):
                 "replies": Out(stream.Signature(Reply)),
                 "settings": Out(Settings(parameters)),
                 "status": In(SequenceStatus),
+                "sync_status": In(SyncStatus),
                 "program": Out(ProgramBus),
                 "stream_channels": Out(parameters.channels),
                 "flush_clocks": Out(32),
@@ -172,6 +179,8 @@ class RegisterFile(wiring.Component):
     def _count(self, register):
         """How many of a register there are on this board."""
         if register.name in OF_SEQUENCER and not self._parameters.sequencer:
+            return 0
+        if register.name in OF_SYNC and not self._parameters.sync:
             return 0
         if register.name in ACCIDENTAL and not self._parameters.accidentals:
             return 0
@@ -313,6 +322,8 @@ class RegisterFile(wiring.Component):
             m.d.sync += by_name["epoch"][0].value.eq(Mux(self.epoch.all(), 1, self.epoch + 1))
         if self._parameters.sequencer:
             self._connect_sequencer(m, by_name)
+        if self._parameters.sync:
+            self._connect_sync(m, {name: by_name[name][0] for name in OF_SYNC})
         for c in range(self._parameters.channels):
             m.d.comb += [
                 settings.gate_start[c].eq(by_name["gate_start"][c].value),
@@ -358,6 +369,17 @@ class RegisterFile(wiring.Component):
             sequence.changed.eq(_any(by_name[name][0].written for name in SEQUENCING)),
             status.value.eq(Cat(self.status.running, self.status.end)),
             begun.value.eq(self.status.begun),
+        ]
+
+    def _connect_sync(self, m, cells):
+        sync = self.settings.sync
+        names = [field.name for field in BY_NAME["sync_setup"].fields]
+        m.d.comb += [
+            Cat(sync[name] for name in names).eq(cells["sync_setup"].value),
+            sync.ready_timeout.eq(cells["sync_ready_timeout"].value),
+            sync.number.eq(Cat(cells["sync_number_low"].value, cells["sync_number_high"].value)),
+            sync.take.eq(cells["sync_command"].value[0]),
+            cells["sync_status"].value.eq(self.sync_status),
         ]
 
 

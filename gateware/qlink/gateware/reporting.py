@@ -10,7 +10,7 @@ from .clicks import ClickRecorder
 from .counters import CounterBank, counter_indices
 from .framer import Framer
 from .histogram import Histogram
-from .interface import ActionCounts, ClickSlot, Counts, Herald, ProgramBus, SequenceStatus, Settings
+from .interface import ActionCounts, ClickSlot, Counts, Herald, ProgramBus, SequenceStatus, Settings, SyncStatus
 from .layouts import RecordWord, stamped
 from .losses import LossMeter
 from .parameters import TICK_BITS
@@ -43,6 +43,7 @@ class Reporting(wiring.Component):
     time_pps, time_ten_mhz, time_rearm : Out, as in `RegisterFile`
     program : Out(ProgramBus)
     status : In(SequenceStatus)
+    sync_status : In(SyncStatus)
     skip : In(32), at the coming edge let `1 + skip` clocks pass; only when `idle`, and at most `deadline`
     idle : Out(1), if nothing comes in, nothing will happen for `deadline` clocks
     deadline : Out(32)
@@ -72,6 +73,7 @@ class Reporting(wiring.Component):
                 "time_rearm": Out(1),
                 "program": Out(ProgramBus),
                 "status": In(SequenceStatus),
+                "sync_status": In(SyncStatus),
                 "skip": In(32),
                 "idle": Out(1),
                 "deadline": Out(32),
@@ -99,7 +101,7 @@ class Reporting(wiring.Component):
         connect(m, flipped(self.downstream), parser.bytes)
         connect(m, parser.commands, registers.commands)
         connect(m, registers.program, flipped(self.program))
-        m.d.comb += registers.status.eq(self.status)
+        m.d.comb += [registers.status.eq(self.status), registers.sync_status.eq(self.sync_status)]
         m.submodules.before_queue = before = Spill(RecordWord)  # its memory is slow enough without others' stalls
         m.submodules.behind_queue = behind = Spill(RecordWord)
         connect(m, recorder.records, before.i)
@@ -275,6 +277,10 @@ class Reporting(wiring.Component):
             GlobalCounter.TIMES_MERGED: delayed(m, self.times_merged, 1),
             GlobalCounter.PPS_LOST: losses.lost[p.patterns],
             GlobalCounter.TEN_MHZ_LOST: losses.lost[p.patterns + 1],
+            GlobalCounter.SYNC_MISSED: counts.sync_missed,
+            GlobalCounter.SYNC_DOUBLED: counts.sync_doubled,
+            GlobalCounter.SYNC_CORRUPT: counts.sync_corrupt,
+            GlobalCounter.SYNC_DISAGREED: counts.sync_disagreed,
         }
         groups = {
             CounterGroup.CLICKS: counts.clicks,

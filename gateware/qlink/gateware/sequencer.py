@@ -15,7 +15,12 @@ __all__ = ["SequenceFlow", "Sequencer"]
 
 SHOWN = 1  # clocks from the first one of an attempt's program to that in which `triggers` and `reference` show it
 
-SequenceFlow = data.StructLayout({"begin": 1, "own": 1, "reference": 1, "busy": 1, "deadline": 32})
+SequenceFlow = data.StructLayout(
+    {
+        **{name: 1 for name in ("begin", "hold", "success", "ending", "own", "reference", "playing", "busy")},
+        "deadline": 32,
+    }
+)
 """What a `Sequencer` and the attempts tell each other, each as the member of its name."""
 
 
@@ -32,10 +37,13 @@ class Sequencer(wiring.Component):
     able : In(1), the board runs in gated mode
     clear : In(1), end what runs; what is started now begins when this is over
     begin : In(1), an attempt has started at the reference input
+    hold : In(1), with its own reference: begin no attempt now
     heralds : In(4), one bit an outcome, each high for a clock
+    success, ending : In(1), so is a herald of another board, and one that ends the sequence
     skip : In(32), clocks that pass at the coming edge besides the one
     reference : Out(1), there is a reference at subtick 0
     own : Out(1), references come from here only
+    playing : Out(1), an attempt's program is under way
     triggers : Out(8)
     status : Out(SequenceStatus)
     busy : Out(1), something changes
@@ -47,10 +55,14 @@ class Sequencer(wiring.Component):
     able: In(1)
     clear: In(1)
     begin: In(1)
+    hold: In(1)
     heralds: In(4)
+    success: In(1)
+    ending: In(1)
     skip: In(32)
     reference: Out(1)
     own: Out(1)
+    playing: Out(1)
     triggers: Out(TRIGGERS)
     status: Out(SequenceStatus)
     busy: Out(1)
@@ -74,7 +86,7 @@ class Sequencer(wiring.Component):
             m.d.sync += self.status.end.eq(Mux(halt, reason, SequenceEnd.DONE))
 
         set_anew = settings.as_value() != self.settings.as_value()
-        changing = set_anew | rewind | refuse | halt | self.begin | self.heralds.any()
+        changing = set_anew | rewind | refuse | halt | self.begin | self.heralds.any() | self.success
         m.d.comb += [
             self.busy.eq(changing | (self.status.running & ~ready) | (spare < 0) | (patience < 0)),
             self.deadline.eq(Mux(spare < patience, spare, patience)),
@@ -102,12 +114,12 @@ class Sequencer(wiring.Component):
         timing, patience, expired, wanted = Signal(), Signal(signed(33)), Signal(), Signal()
         reason = Signal(SequenceEnd)
         heralds = Signal.like(self.heralds)  # what comes has been through logic
-        herald = heralds.any()
+        herald = heralds.any() | self.success
         m.d.sync += heralds.eq(self.heralds)
         m.d.comb += [
             patience.eq(Mux(ready & timing, left, NEVER)),
             expired.eq(ready & timing & (left < 0) & ~herald),
-            wanted.eq((heralds & settings.stop_on).any()),
+            wanted.eq((heralds & settings.stop_on).any() | self.ending),
         ]
         m.d.sync += [
             timing.eq(settings.timeout != 0),
@@ -146,8 +158,8 @@ class Sequencer(wiring.Component):
             spare.eq(Mux(playing, left, NEVER)),
         ]
         step = playing & over & ~last
-        fresh = (~playing | over & last & ~final) & (~settings.external | self.begin)
-        m.d.comb += advance.eq(ready & (step | fresh))
+        fresh = (~playing | over & last & ~final) & Mux(settings.external, self.begin, ~self.hold)
+        m.d.comb += [advance.eq(ready & (step | fresh)), self.playing.eq(playing)]
 
         m.d.sync += left.eq(left - 1 - self.skip)
         with m.If(advance):

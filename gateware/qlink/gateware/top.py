@@ -13,7 +13,8 @@ __all__ = ["Top", "ft245_top", "uart_top"]
 
 STREAMS = ("upstream", "downstream")
 ENGINE_INPUTS = ("samples", "reference", "pps", "ten_mhz")
-ENGINE_OUTPUTS = ("heralds", "triggers", "actions")
+UNSETTLED = ("sync_in", "skip")  # that the engine synchronises itself, or that no pin drives
+ENGINE_OUTPUTS = ("heralds", "triggers", "actions", "sync_out")
 
 
 class Top(wiring.Component):
@@ -24,7 +25,8 @@ class Top(wiring.Component):
 
     Members
     -------
-    samples, reference, pps, ten_mhz : In, heralds, triggers, actions : Out, skip : In(32), as in `TimingEngine`
+    samples, reference, pps, ten_mhz : In, sync_in, skip : In, as in `TimingEngine`
+    heralds, triggers, actions, sync_out : Out, likewise
     and those of `link` that are not its byte streams
     """
 
@@ -35,7 +37,7 @@ class Top(wiring.Component):
         self._link = link
         self._raw = raw
         members = engine.signature.members
-        own = {name: members[name] for name in (*ENGINE_INPUTS, *ENGINE_OUTPUTS, "skip")}
+        own = {name: members[name] for name in (*ENGINE_INPUTS, *ENGINE_OUTPUTS, *UNSETTLED)}
         pins = {name: member for name, member in link.signature.members.items() if name not in STREAMS}
         self._pins = tuple(pins)
         super().__init__({**own, **pins})
@@ -54,7 +56,8 @@ class Top(wiring.Component):
             m.d.comb += getattr(engine, name).eq(settled)
         for name in ENGINE_OUTPUTS:
             m.d.comb += getattr(self, name).eq(getattr(engine, name))
-        m.d.comb += engine.skip.eq(self.skip)
+        for name in UNSETTLED:
+            m.d.comb += getattr(engine, name).eq(getattr(self, name))
         for name in self._pins:
             inner, outer = getattr(link, name), getattr(self, name)
             m.d.comb += inner.eq(outer) if link.signature.members[name].flow is In else outer.eq(inner)
