@@ -9,8 +9,8 @@ from qlink.firmware_bridge.registers import SYNC_LINES, SYNC_NUMBER_BITS
 
 from .attempt import NEVER
 from .interface import SyncCounts, SyncSettings, SyncStatus
-from .sync_line import JUDGED, SENT, LineReceiver, LineSender
 from .spread import Spread
+from .sync_line import JUDGED, SENT, LineReceiver, LineSender
 
 __all__ = ["SYNC_LATENCY", "SyncFlow", "SyncLines"]
 

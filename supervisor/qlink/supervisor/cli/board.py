@@ -19,11 +19,13 @@ from qlink.firmware_bridge.events import TIME, Batch
 from qlink.firmware_bridge.flash import choose_programmer
 from qlink.firmware_bridge.flash import flash as load
 from qlink.firmware_bridge.ftdi import FoundBoard, list_boards
+from qlink.firmware_bridge.registers import TRIGGERS
 from qlink.firmware_bridge.timekeeping import ClockFit, fit_clock
 from qlink.firmware_bridge.wire import TimeSource
 
 from .histogram import histogram
 from .output import json_option, stderr, stdout, table, write_json
+from .sequence import sequence, triggers
 
 if TYPE_CHECKING:  # Amaranth takes half a second to import: only the commands that need it do
     from qlink.gateware.boards.build import BuildReport
@@ -41,6 +43,8 @@ def board() -> None:
 
 
 board.add_command(histogram)
+board.add_command(sequence)
+board.add_command(triggers)
 
 board_option = click.option("--board", "name", help="Which board; `qlinkctl board list --profiles` names them.")
 
@@ -146,6 +150,7 @@ def info(url: str, as_json: bool) -> None:
         ("system clock", f"{identity.clock_hz / 1e6:g} MHz, {identity.samples} samples a clock"),
         ("tick", f"{identity.tick_fs / 1e3:g} ps"),
         ("delays", f"up to {identity.delay_ticks:,} ticks an input" if identity.delay_ticks else "none"),
+        ("triggers", f"{TRIGGERS}" if identity.sequence_segments else "none"),
         ("histogram", f"{identity.histogram_bins:,} bins" if identity.histogram_bins else "none"),
         ("feed-forward", _feed_forward(identity)),
         ("herald latency", f"{identity.herald_latency} clocks, {latency_ns:g} ns; the pins' registers not counted"),

@@ -1,0 +1,93 @@
+"""`qlinkctl board sequence`: have a board make attempts. `qlinkctl board triggers`: hold its triggers by hand."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from qlink.firmware_bridge.board import Board, open_board
+from qlink.firmware_bridge.configuration import SequenceStatus
+from qlink.firmware_bridge.errors import EndOfStream
+
+from .attempts_file import read_attempts
+from .output import json_option, stdout, table, write_json
+
+POLL_S = 0.05
+LEVELS = {"on": True, "1": True, "off": False, "0": False}
+
+
+@click.command()
+@click.argument("url")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--seconds", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Then it is stopped.")
+@json_option
+def sequence(url: str, file: Path, seconds: float, as_json: bool) -> None:
+    """Set the board at URL to the attempts in the TOML file FILE, run them, and say how they ended.
+
+    \b
+    Example, with a FILE of:
+        attempt_clocks = 190
+        patterns = ["0,1=psi-"]
+        gates = { 0 = [200, 600], 1 = [200, 600] }
+        [sequence]
+        period = 200
+        attempts = 10000
+        stop_on = ["psi-"]
+        windows = { 0 = [[0, 5], [20, 25]], 7 = [[10, 120]] }
+
+        qlinkctl board sequence twin://idle attempts.toml
+    """
+    configuration = read_attempts(file)
+    with open_board(url) as board:
+        board.configure(configuration)
+        board.start()
+        if configuration.sequence is not None:
+            board.start_sequence()
+        status, heralds = _watch(board, seconds)
+        board.stop_sequence()
+        board.stop()
+    if as_json:
+        write_json({"url": url, **asdict(status), "end": status.end.name, "heralds": heralds})
+        return
+    rows = (
+        ("ended by", "the end of the time given" if status.running else status.end.name.lower()),
+        ("attempts", f"{status.attempts:,}"),
+        ("heralds", f"{heralds:,}"),
+    )
+    stdout().print(table(url, ("", ""), rows))
+
+
+def _watch(board: Board, seconds: float) -> tuple[SequenceStatus, int]:
+    """Wait for the sequence's end; the last status, and how many heralds there were."""
+    end, heralds = time.monotonic() + seconds, 0
+    while True:
+        status = board.sequence_status()
+        try:
+            heralds += len(board.events(POLL_S).heralds)
+        except EndOfStream:
+            return status, heralds
+        if not status.running or time.monotonic() >= end:
+            return status, heralds
+
+
+@click.command()
+@click.argument("url")
+@click.argument("levels", nargs=-1)
+def triggers(url: str, levels: tuple[str, ...]) -> None:
+    """Hold triggers of the board at URL by hand, and give all others back to its sequence.
+
+    \b
+    Example, trigger 3 high, 5 low; and then none:
+        qlinkctl board triggers ftdi:// 3=on 5=off
+        qlinkctl board triggers ftdi://
+    """
+    held = {}
+    for text in levels:
+        trigger, _, level = text.partition("=")
+        if not trigger.isdecimal() or level not in LEVELS:
+            raise click.UsageError(f"{text!r} is no trigger and level: write 3=on or 3=off")
+        held[int(trigger)] = LEVELS[level]
+    with open_board(url) as board:
+        board.hold_triggers(held)
+    click.echo(", ".join(f"trigger {t} is {'high' if level else 'low'}" for t, level in held.items()) or "none is held")

@@ -1,0 +1,135 @@
+"""`qlinkctl board sequence` and `triggers`: files that are understood or refused by name, and what is said then."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from qlink.firmware_bridge.configuration import (
+    Configuration,
+    Gate,
+    Outcome,
+    ReferenceSource,
+    Role,
+    SequenceStatus,
+    Sync,
+    Window,
+)
+from qlink.firmware_bridge.errors import ConfigurationError, EndOfStream
+from qlink.firmware_bridge.events import Batch
+from qlink.firmware_bridge.registers import SequenceEnd
+from qlink.supervisor.cli import sequence as cli
+from qlink.supervisor.cli.attempts_file import read_attempts
+from qlink.supervisor.cli.main import main
+
+FILE = """
+attempt_clocks = 190
+patterns = ["0,1=psi-"]
+window = 40
+gates = { 0 = [200, 600], 1 = [200, 600] }
+[sequence]
+period = 200
+reference = "external"
+attempts = 10000
+stop_on = ["psi-"]
+idle_high = [7]
+windows = { 0 = [[0, 5], [20, 25]], 7 = [[10, 120]] }
+[sync]
+role = "follower"
+stop_on_success = true
+"""
+
+
+class Opened:
+    """A board whose sequence has ended."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.append("close")
+
+    def configure(self, configuration: Configuration) -> None:
+        assert configuration.sequence is not None
+        self.done.append("configure")
+
+    def start(self) -> None:
+        self.done.append("start")
+
+    def start_sequence(self) -> None:
+        self.done.append("start the sequence")
+
+    def stop_sequence(self) -> None:
+        self.done.append("stop the sequence")
+
+    def stop(self) -> None:
+        self.done.append("stop")
+
+    def sequence_status(self) -> SequenceStatus:
+        return SequenceStatus(running=False, end=SequenceEnd.HERALD, attempts=1234)
+
+    def events(self, timeout_s: float) -> Batch:
+        raise EndOfStream("no more")
+
+    def hold_triggers(self, levels: dict[int, bool]) -> None:
+        self.done.append(str(levels))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
+    board = Opened()
+    monkeypatch.setattr(cli, "open_board", lambda _url: board)
+    return board
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "attempts.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_file_says_all_of_an_attempt(file: Path) -> None:
+    configuration = read_attempts(file)
+    sequence = configuration.sequence
+    assert sequence is not None
+    assert configuration.patterns[0].outcome is Outcome.PSI_MINUS
+    assert configuration.gates == {0: Gate(200, 600), 1: Gate(200, 600)}
+    assert sequence.windows == {0: (Window(0, 5), Window(20, 25)), 7: (Window(10, 120),)}
+    assert (sequence.reference, sequence.attempts, sequence.idle_high) == (ReferenceSource.EXTERNAL, 10_000, {7})
+    assert configuration.sync == Sync(Role.FOLLOWER, stop_on_success=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("period = 200", "perod = 200", r"'perod' in \[sequence\] is unknown: there are period"),
+        ("period = 200", "", "'period' is missing"),
+        ("external", "inside", "'inside' is not a valid ReferenceSource"),
+        ("[sync]", "[sync", "line"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(file: Path, old: str, new: str, message: str) -> None:
+    file.write_text(FILE.replace(old, new))
+    with pytest.raises(ConfigurationError, match=message):
+        read_attempts(file)
+
+
+def test_runs_a_sequence_and_says_how_it_ended(opened: Opened, file: Path) -> None:
+    result = CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file), "--json"])
+    assert json.loads(result.output)["end"] == "HERALD"
+    assert json.loads(result.output)["attempts"] == 1234
+    order = ["configure", "start", "start the sequence", "stop the sequence", "stop", "close"]
+    assert opened.done == order
+    assert "1,234" in CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file)]).output
+
+
+def test_holds_triggers_by_hand(opened: Opened) -> None:
+    result = CliRunner().invoke(main, ["board", "triggers", "ftdi://", "3=on", "5=off"])
+    assert result.output == "trigger 3 is high, trigger 5 is low\n"
+    assert opened.done == ["{3: True, 5: False}", "close"]
+    assert "write 3=on" in CliRunner().invoke(main, ["board", "triggers", "ftdi://", "3"]).output
