@@ -30,6 +30,7 @@ def open_link(dut):
 async def on_pins(dut, scenario):
     cocotb.start_soon(Clock(dut.clk, CLOCK_PS, "ps").start())
     dut.skip.value = 0
+    dut.sync_in.value = 0
     link, stimulus = open_link(dut), PinStimulus(dut)
     dut.rst.value = 1
     await Timer(20 * CLOCK_PS, "ps")

@@ -9,11 +9,20 @@ import pytest
 from tests.hil.rig import Rig
 
 from qlink.firmware_bridge.actions import earliest_start
-from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern, Pulse
+from qlink.firmware_bridge.configuration import (
+    Configuration,
+    Gate,
+    Outcome,
+    Pattern,
+    Pulse,
+    Sequence,
+    SequenceStatus,
+    Window,
+)
 from qlink.firmware_bridge.encoding import encode_request
 from qlink.firmware_bridge.errors import BoardError, ConfigurationError, EndOfStream
 from qlink.firmware_bridge.histogram import HistogramSettings
-from qlink.firmware_bridge.registers import BY_NAME, Mode
+from qlink.firmware_bridge.registers import BY_NAME, Mode, SequenceEnd
 from qlink.firmware_bridge.wire import CONTRACT_VERSION, HeraldFlag, Operation, TimeSource
 from qlink.sim.sources import PPS, REFERENCE, TEN_MHZ
 
@@ -120,6 +129,27 @@ def only_gated_clicks_of_this_attempt_count(rig: Rig) -> None:
     assert after.references_doubled - before.references_doubled == 1
     assert board.telemetry.clicks.received == 0  # none is streamed, and none is missed
     assert board.telemetry.clicks.missing == 0
+
+
+def a_board_makes_its_own_attempts(rig: Rig) -> None:
+    board = rig.board
+    if not board.identity.sequence_segments:
+        pytest.skip("this board has no sequencer")
+    sequence = Sequence(period=50, windows={0: (Window(0, 5), Window(10, 20))}, attempts=25)
+    gates = {0: Gate(0, 40 * board.identity.samples)}
+    board.configure(
+        Configuration((Pattern(frozenset({0}), 0),), Mode.GATED, gates, attempt_clocks=45, sequence=sequence)
+    )
+    board.start()
+    before = board.snapshot()
+    board.start_sequence()
+    while board.sequence_status().running:
+        pass
+    after = board.snapshot()
+    board.stop()
+    assert board.sequence_status() == SequenceStatus(running=False, end=SequenceEnd.DONE, attempts=25)
+    assert after.attempts - before.attempts == 25
+    assert after.references_doubled == before.references_doubled
 
 
 def nothing_counts_while_stopped(rig: Rig) -> None:
@@ -243,6 +273,7 @@ SCENARIOS = (
     coincidences_are_heralded_and_accounted,
     pins_fire_at_the_latency_that_the_board_states,
     only_gated_clicks_of_this_attempt_count,
+    a_board_makes_its_own_attempts,
     nothing_counts_while_stopped,
     inputs_are_delayed_by_single_ticks,
     edges_of_another_clock_are_timed,

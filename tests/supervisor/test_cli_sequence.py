@@ -100,7 +100,11 @@ def test_a_file_says_all_of_an_attempt(file: Path) -> None:
     assert configuration.patterns[0].outcome is Outcome.PSI_MINUS
     assert configuration.gates == {0: Gate(200, 600), 1: Gate(200, 600)}
     assert sequence.windows == {0: (Window(0, 5), Window(20, 25)), 7: (Window(10, 120),)}
-    assert (sequence.reference, sequence.attempts, sequence.idle_high) == (ReferenceSource.EXTERNAL, 10_000, {7})
+    assert (sequence.reference, sequence.attempts, sequence.idle_high) == (
+        ReferenceSource.EXTERNAL,
+        10_000,
+        frozenset({7}),
+    )
     assert configuration.sync == Sync(Role.FOLLOWER, stop_on_success=True)
 
 
