@@ -82,8 +82,8 @@ def fields(register: Register) -> str:
     def bits(low: int, width: int | Width) -> str:
         if width is Width.CHANNELS:
             return f"{low}.. (one a channel)"
-        if width is Width.DELAY:
-            return f"{low}.. (up to delay_ticks)"
+        if isinstance(width, Width):
+            return f"{low}.. (up to {width.value}_ticks)"
         return str(low) if width == 1 else f"{low}-{low + int(width) - 1}"
 
     return ", ".join(f"{field.name} {bits(field.low, field.width)}" for field in register.fields)

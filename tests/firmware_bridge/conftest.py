@@ -37,6 +37,7 @@ IDENTITY = Identity(
     herald_latency=7,
     build=0x1234_5678,
     delay_ticks=4095,
+    vicinity_ticks=1023,
     sequence_segments=65,
     trigger_latency=4,
     sync_latency=116,
@@ -44,7 +45,7 @@ IDENTITY = Identity(
     pulses=4,
     action_latency=15,
 )
-OPTIONAL = ("delay_ticks", "sequence_segments", "trigger_latency", "sync_latency", "features")
+OPTIONAL = ("delay_ticks", "vicinity_ticks", "sequence_segments", "trigger_latency", "sync_latency", "features")
 
 
 class Peer:
@@ -153,7 +154,9 @@ class Peer:
             return Status.OK, self.registers[request.address]
         if register.access is Access.READ:
             return Status.READ_ONLY, request.value
-        if request.value & ~register.bits(self.identity.channels, self.identity.delay_ticks):
+        if request.value & ~register.bits(
+            self.identity.channels, self.identity.delay_ticks, self.identity.vicinity_ticks
+        ):
             return Status.DOES_NOT_FIT, request.value
         if register.access is Access.WRITE:
             self.registers[request.address] = request.value

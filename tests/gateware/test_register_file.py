@@ -57,6 +57,7 @@ def test_says_what_the_board_is():
         "trigger_latency": PARAMETERS.trigger_latency,
         "histogram_bins": 64,
         "sync_latency": 117,
+        "vicinity_ticks": 2047,
     }
     values = answer([(READ, BY_NAME[name].address, 0) for name in identity])
     assert values == [(Status.OK, value) for value in identity.values()]

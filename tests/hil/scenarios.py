@@ -4,6 +4,8 @@ Plain blocking functions of a `Rig`. The same ones run on Verilator through UART
 the twin and on a real board (`test_board.py`). Times are whole clocks, so that they mean the same at any gearing.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.hil.rig import Rig
@@ -265,6 +267,28 @@ def feed_forward_that_is_too_soon_is_inert(rig: Rig) -> None:
     assert list(after.actions_started - before.actions_started) == [0, 0, 0, 0]
 
 
+def what_is_not_streamed_is_counted(rig: Rig) -> None:
+    board, samples = rig.board, rig.board.identity.samples
+    near = bool(board.identity.vicinity_ticks)
+    configuration = Configuration((Pattern(frozenset({0, 1}), 3 * samples),), shares={0: 3})
+    if near:
+        configuration = replace(configuration, near_heralds=frozenset({1}), vicinity=5 * samples)
+    board.configure(configuration)
+    board.start()
+    before = board.snapshot()
+    for gap in (3, 9, 2, 9):
+        rig.edges((0, 1), (40 * samples, 0), ((40 + gap) * samples, 1), ((43 + gap) * samples, 1))
+    board.stop()
+    after, clicks = board.snapshot(), _rest(rig, "clicks")
+    delivered = [int((clicks["channel"] == channel).sum()) for channel in range(2)]
+    filtered = after.clicks_filtered - before.clicks_filtered
+    assert list((after.clicks - before.clicks)[:2]) == [4, 12]
+    assert delivered == [2, 4 if near else 12]  # of channel 1 those that complete, and 3 clocks later
+    assert list(filtered[:2]) == [2, 12 - delivered[1]]
+    assert board.telemetry.clicks.missing == 0
+    board.configure(Configuration())
+
+
 SCENARIOS = (
     board_says_who_it_is,
     registers_keep_what_is_written,
@@ -281,6 +305,7 @@ SCENARIOS = (
     delays_between_two_channels_are_counted_on_the_board,
     feed_forward_follows_the_heralding_click,
     feed_forward_that_is_too_soon_is_inert,
+    what_is_not_streamed_is_counted,
 )
 
 

@@ -35,7 +35,9 @@ IDENTITY = (
     "sync_latency",
     "features",
     "histogram_bins",
+    "vicinity_ticks",
 )  # registers that `Identity` has as they are
+JUDGEMENT_READS = 1000  # a click waits for some microseconds
 PATIENCE = Patience()
 REST_S = 0.1  # a board that has stopped, and sends nothing for so long, has sent all
 
@@ -103,7 +105,8 @@ class Board:
         register = self._register(name, index)
         if register.access is Access.READ:
             raise ConfigurationError(f"{name} is read-only")
-        if value < 0 or value & ~register.bits(self.identity.channels, self.identity.delay_ticks):
+        identity = self.identity
+        if value < 0 or value & ~register.bits(identity.channels, identity.delay_ticks, identity.vicinity_ticks):
             raise ConfigurationError(f"{name} = {value:#x} does not fit: the register has no such bits")
         address = register.address + index
         if self._remembered is None:
@@ -137,7 +140,8 @@ class Board:
             return
         self._set_run(False)
         self._name_epoch()
-        self._ledger.open(self.snapshot(), self._link.stats)
+        late = self._await_judgement() * self.identity.samples
+        self._ledger.open(self.snapshot(), self._link.stats, late)
         self._set_run(True)
         self._started, self._reset = True, False
 
@@ -147,6 +151,7 @@ class Board:
             return
         self._set_run(False)
         self._started = False
+        self._await_judgement()
         self.flush()
         self.snapshot()
         heard = self._clock()
@@ -308,6 +313,14 @@ class Board:
         if self._remembered is None and self.read("epoch") == UNNAMED:
             expected = self._link.stats.epoch
             self.write("epoch", (expected if expected % 2**8 != UNNAMED else next_epoch(expected)) % 2**8)
+
+    def _await_judgement(self) -> int:
+        """With the board stopped, wait until no click waits and the filter is the configured one; clocks of a wait."""
+        for _ in range(JUDGEMENT_READS):
+            status = BY_NAME["filter_status"].unpack(self.read("filter_status"))
+            if not status["waiting"] and not status["pending"]:
+                return status["late"]
+        raise BoardError("clicks wait for their judgement though the board has stopped: restart it")
 
     def _let_pass(self, duration_s: float) -> None:
         """Take in what comes, for so long or until nothing can come any more."""

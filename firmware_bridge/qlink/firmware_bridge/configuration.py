@@ -9,6 +9,7 @@ from .registers import Mode, SequenceEnd
 WINDOW_MAX = 2**16 - 1
 PULSE_MAX = 2**24 - 1  # ticks, of start and width
 REGISTER_MAX = 2**32 - 1
+SHARE_MAX = 2**16
 
 
 class Outcome(IntEnum):
@@ -41,6 +42,7 @@ class Identity:
     histogram_bins: int = 0
     pulses: int = 0  # of an outcome's action table; 0: the board has no feed-forward
     action_latency: int = 0  # system clocks
+    vicinity_ticks: int = 0  # how far from a herald is near at most; 0: clicks cannot be chosen by heralds
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,9 @@ class Configuration:
     flush_clocks: int = 200_000
     snapshot_clocks: int = 0
     stream_channels: frozenset[int] | None = None  # None: all
+    shares: dict[int, int] = field(default_factory=dict)  # by channel: one in so many of its clicks is streamed
+    near_heralds: frozenset[int] = frozenset()  # channels of which only clicks near a herald are streamed
+    vicinity: int = 0  # ticks from a herald that are near it, before and after
     delays: dict[int, int] = field(default_factory=dict)  # by channel, in ticks; may be negative
     reference_delay: int = 0
     actions: Mapping[Outcome, tuple[Pulse, ...]] = field(default_factory=dict)  # what a herald sets off

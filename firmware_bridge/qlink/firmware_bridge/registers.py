@@ -10,11 +10,11 @@ from enum import Enum, IntEnum, IntFlag, unique
 from .wire import MAX_CHANNELS, MAX_PATTERNS, OUTCOMES
 
 MAGIC = int.from_bytes(b"QLNK", "little")
-DELAY_MAX = 2**16 - 1  # ticks: what a register of a delay can hold at most
 SEGMENTS = 65  # of a sequence's program: 8 outputs with 4 windows each have at most 64 edges
 SEGMENTS_A_WORD = 4
 TRIGGERS = 8
 ACCIDENTAL_CLOCKS = 2047  # the longest offset of an accidental counter: boards that have them keep so many
+TICKS_MAX = 2**16 - 1  # what a register of a delay or a vicinity can hold at most
 MAX_BINS = 2**15  # of a histogram
 HISTOGRAM_WIDTH_MAX = 15  # a bin is at most 2 to this power of ticks wide
 HISTOGRAM_OFFSET_CLOCKS = 2000  # the largest offset of a histogram
@@ -72,6 +72,7 @@ class Width(Enum):
 
     CHANNELS = "channels"  # one bit a channel
     DELAY = "delay"  # of ticks by which the board can delay an input
+    VICINITY = "vicinity"  # of ticks from a herald within which the board can choose clicks
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +100,17 @@ class Register:
         """Where it can stand. Not all of these exist on a board with fewer channels, patterns or bins."""
         return range(self.address, self.address + MOST[self.repeat])
 
-    def bits(self, channels: int, delay_ticks: int = DELAY_MAX) -> int:
+    def bits(self, channels: int, delay_ticks: int = TICKS_MAX, vicinity_ticks: int = TICKS_MAX) -> int:
         """The bits that can be set on a board of so many channels; a written value with others does not fit.
 
-        `delay_ticks` is the longest delay of an input.
+        `delay_ticks` is the longest delay of an input, `vicinity_ticks` the widest vicinity of a herald.
         """
-        widths = (_width(field, channels, delay_ticks) for field in self.fields)
+        widths = (_width(field, channels, delay_ticks, vicinity_ticks) for field in self.fields)
         return sum(((1 << width) - 1) << field.low for field, width in zip(self.fields, widths, strict=True))
 
     def unpack(self, value: int, channels: int = MAX_CHANNELS) -> dict[str, int]:
         """The fields of a register's value."""
-        return {f.name: value >> f.low & ((1 << _width(f, channels, DELAY_MAX)) - 1) for f in self.fields}
+        return {f.name: value >> f.low & ((1 << _width(f, channels, TICKS_MAX, TICKS_MAX)) - 1) for f in self.fields}
 
     def pack(self, **values: int) -> int:
         """A register's value from its fields; those not named are 0. Their widths are not checked."""
@@ -117,10 +118,19 @@ class Register:
         return sum(value << lows[name] for name, value in values.items())
 
 
-def _width(field: RegisterField, channels: int, delay_ticks: int) -> int:
-    if isinstance(field.width, Width):
-        return {Width.CHANNELS: channels, Width.DELAY: delay_ticks.bit_length()}[field.width]
-    return field.width
+def _width(field: RegisterField, channels: int, delay_ticks: int, vicinity_ticks: int) -> int:
+    if not isinstance(field.width, Width):
+        return field.width
+    bits = {Width.DELAY: delay_ticks.bit_length(), Width.VICINITY: vicinity_ticks.bit_length()}
+    return channels if field.width is Width.CHANNELS else bits[field.width]
+
+
+class Keep(IntEnum):
+    """Which clicks of a streamed channel are streamed."""
+
+    ALL = 0
+    SHARE = 1
+    NEAR_HERALDS = 2
 
 
 class Feature(IntFlag):
@@ -228,6 +238,7 @@ REGISTERS: tuple[Register, ...] = (
     _identity("features", 0x0D, "what patterns can have on this board, see Feature"),
     _identity("delay_ticks", 0x09, "longest delay of an input in ticks; 0: inputs have no delays"),
     _identity("histogram_bins", 0x0A, "bins of the histogram; 0: there is none"),
+    _identity("vicinity_ticks", 0x0B, "how far from a herald clicks may be to be chosen; 0: they cannot be"),
     Register(
         "control",
         0x10,
@@ -248,6 +259,20 @@ REGISTERS: tuple[Register, ...] = (
         0x14,
         (RegisterField("mask", 0, Width.CHANNELS),),
         "channels whose clicks are streamed; the clicks of others are matched and counted all the same",
+    ),
+    Register(
+        "vicinity",
+        0x15,
+        (RegisterField("ticks", 0, Width.VICINITY),),
+        "a click is near a herald up to so many ticks before and after it. In force, like filter, once no click waits",
+    ),
+    Register(
+        "filter_status",
+        0x16,
+        (RegisterField("waiting", 0, 1), RegisterField("pending", 1, 1), RegisterField("late", 16, 16)),
+        "waiting: clicks wait to be judged; pending: filter or vicinity is not yet in force; "
+        "late: clocks that each click waits, before it counts in CLICKS, too",
+        Access.READ,
     ),
     _whole("attempt_clocks", 0x20, "gated mode: an attempt ends so many clocks after its reference's clock"),
     _whole(
@@ -397,6 +422,13 @@ REGISTERS: tuple[Register, ...] = (
         (RegisterField("mask", 0, Width.CHANNELS),),
         "which required channels are late for the accidental counter; none: it does not count",
         repeat=Repeat.PATTERN,
+    ),
+    Register(
+        "filter",
+        0xA0,
+        (RegisterField("keep", 0, 2), RegisterField("share", 16, 16)),
+        "which clicks of a streamed channel are streamed: all (0), one in share + 1 (1), those near heralds (2)",
+        repeat=Repeat.CHANNEL,
     ),
     *HISTOGRAM,
     Register(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .actions import check_actions
 from .configuration import (
     REGISTER_MAX,
+    SHARE_MAX,
     WINDOW_MAX,
     Configuration,
     Gate,
@@ -17,7 +18,7 @@ from .configuration import (
     Sequence,
 )
 from .errors import ConfigurationError
-from .registers import ACCIDENTAL_CLOCKS, BY_NAME, VETO_CLOCKS, Feature, Mode
+from .registers import ACCIDENTAL_CLOCKS, BY_NAME, VETO_CLOCKS, Feature, Keep, Mode
 from .sequence import check_sequence, level_words, segments_of
 from .sync import check_sync, setup_of
 from .wire import OUTCOMES
@@ -45,6 +46,7 @@ def check(configuration: Configuration, identity: Identity) -> None:
     _check_range("flush_clocks", configuration.flush_clocks, 1, REGISTER_MAX)
     for name in ("snapshot_clocks", "attempt_clocks", "reference_timeout", "time_ten_mhz"):
         _check_range(name, getattr(configuration, name), 0, REGISTER_MAX)
+    _check_filters(configuration, identity)
     _check_delays(configuration, identity)
     _check_accidentals(configuration, identity)
     check_actions(configuration, identity)
@@ -73,6 +75,9 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
     yield Setting("time_pps", 0, int(configuration.time_pps))
     streamed = configuration.stream_channels
     yield Setting("stream_channels", 0, _mask(range(identity.channels) if streamed is None else streamed))
+    yield Setting("vicinity", 0, configuration.vicinity)
+    for channel in range(identity.channels):
+        yield Setting("filter", channel, _filter(configuration, channel))
     for channel in range(identity.channels):
         gate = configuration.gates.get(channel, Gate(0, 0))
         yield Setting("gate_start", channel, gate.start)
@@ -143,6 +148,30 @@ def _check_channels(name: str, channels: Iterable[int], identity: Identity) -> N
             raise ConfigurationError(
                 f"{name}: channel {channel} does not exist, the board has 0 to {identity.channels - 1}"
             )
+
+
+def _filter(configuration: Configuration, channel: int) -> int:
+    if channel in configuration.near_heralds:
+        return BY_NAME["filter"].pack(keep=Keep.NEAR_HERALDS)
+    share = configuration.shares.get(channel, 1)
+    return BY_NAME["filter"].pack(keep=Keep.SHARE if share > 1 else Keep.ALL, share=share - 1)
+
+
+def _check_filters(configuration: Configuration, identity: Identity) -> None:
+    filtered = {"shares": configuration.shares.keys(), "near_heralds": configuration.near_heralds}
+    for name, channels in filtered.items():
+        _check_channels(name, channels, identity)
+        if configuration.stream_channels is not None and (off := sorted(channels - configuration.stream_channels)):
+            raise ConfigurationError(f"{name}: channel {off[0]} is not streamed: name it in stream_channels, too")
+    for channel, share in sorted(configuration.shares.items()):
+        _check_range(f"share of channel {channel}", share, 1, SHARE_MAX)
+    if both := sorted(configuration.near_heralds & configuration.shares.keys()):
+        raise ConfigurationError(f"channel {both[0]} has both a share and near_heralds: choose one")
+    if configuration.near_heralds and not identity.vicinity_ticks:
+        raise ConfigurationError("near_heralds: this board cannot choose clicks by heralds; choose a share instead")
+    _check_range("vicinity", configuration.vicinity, 0, identity.vicinity_ticks)
+    if configuration.vicinity and not configuration.near_heralds:
+        raise ConfigurationError(f"vicinity = {configuration.vicinity} does nothing: name channels in near_heralds")
 
 
 def _check_delays(configuration: Configuration, identity: Identity) -> None:

@@ -74,10 +74,14 @@ class Ledger:
         self._frames = (0, 0)
         self.open(None, None)
 
-    def open(self, base: Counters | None, stats: Stats | None) -> None:
-        """Begin a new account: what happened up to the snapshot `base` is not in it."""
+    def open(self, base: Counters | None, stats: Stats | None, late: int = 0) -> None:
+        """Begin a new account: what was counted up to the snapshot `base` is not in it.
+
+        A click is counted `late` ticks after its own.
+        """
         self._base = base
-        self._until = base.tick if base else 0
+        self._late = late
+        self._until = (base.tick - late) % 2**64 if base else 0
         self._received = np.zeros(MAX_CHANNELS, np.uint64)  # since base, up to _until
         self._later = np.zeros(MAX_CHANNELS, np.uint64)  # after _until
         self._snapshot: Counters | None = None
@@ -94,13 +98,18 @@ class Ledger:
             self._heralds_lost += int(batch.losses["count"][groups == CounterGroup.HERALDS_LOST].sum())
         clicks = batch.clicks
         for snapshot in snapshots:
-            self._begin(snapshot.tick)
-            early = int(np.searchsorted(_since(clicks["tick"], snapshot.tick), 0, side="right"))
+            counted = self._counted(snapshot.tick)
+            self._begin(counted)
+            early = int(np.searchsorted(_since(clicks["tick"], counted), 0, side="right"))
             self._take_clicks(clicks[:early])
             self._close(snapshot)
             clicks = clicks[early:]
-        self._begin(begun)
+        self._begin(self._counted(begun))
         self._take_clicks(clicks)
+
+    def _counted(self, tick: int) -> int:
+        """The tick of the clicks that are counted at `tick`."""
+        return (tick - self._late) % 2**64
 
     def _begin(self, tick: int) -> None:
         """A snapshot of `tick` has begun to come: clicks up to there belong to its account."""
@@ -113,7 +122,7 @@ class Ledger:
 
     def _close(self, counters: Counters) -> None:
         """The snapshot is whole."""
-        if counters.tick == self._until:
+        if self._counted(counters.tick) == self._until:
             self._snapshot = counters
 
     def settle(self) -> bool:
@@ -154,7 +163,7 @@ class Ledger:
 
     def _take_clicks(self, clicks: NDArray[np.void]) -> None:
         if self._base is not None and len(clicks):
-            clicks = clicks[np.searchsorted(_since(clicks["tick"], self._base.tick), 0, side="right") :]
+            clicks = clicks[np.searchsorted(_since(clicks["tick"], self._counted(self._base.tick)), 0, side="right") :]
         count_clicks(clicks, self._until, self._received, self._later)
         if self._later.any():
             self._settle()
@@ -165,7 +174,10 @@ class Ledger:
         now, base = self._snapshot, self._base
         expected = (now.clicks - base.clicks) - (now.clicks_filtered - base.clicks_filtered)
         self._account = _Clicks(
-            now.tick, _padded(expected), self._received.astype(np.int64), _padded(now.clicks_lost - base.clicks_lost)
+            self._counted(now.tick),
+            _padded(expected),
+            self._received.astype(np.int64),
+            _padded(now.clicks_lost - base.clicks_lost),
         )
 
 

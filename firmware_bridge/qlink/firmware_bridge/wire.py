@@ -186,7 +186,7 @@ class CounterGroup(IntEnum):
     MERGED = 1  # per channel: second edges within one system clock
     GATED = 2  # per channel: clicks that lay in their gate (all of them in free-running mode)
     CLICKS_LOST = 3  # per channel: clicks bracketed as lost
-    CLICKS_FILTERED = 4  # per channel: clicks not streamed because `stream_channels` says so
+    CLICKS_FILTERED = 4  # per channel: clicks that the stream's filter leaves out
     HERALDS = 5  # per pattern: decided heralds, lost ones included
     VETOED = 6  # per pattern: completions that a forbidden click vetoed
     HERALDS_LOST = 7  # per pattern: heralds bracketed as lost

@@ -2,15 +2,13 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .clock_delay import LAG, ClockDelay
 from .interface import ClickSlot
 from .pipeline import delayed
 
 __all__ = ["ClickDelay"]
-
-LAG = 3  # clocks of both channels, besides the delay
 
 
 class ClickDelay(wiring.Component):
@@ -43,20 +41,14 @@ class ClickDelay(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        shape = ClickSlot(self._parameters)
-        m.submodules.memory = memory = Memory(shape=shape, depth=self._depth, init=[])
-        write, read = memory.write_port(), memory.read_port()
-        address = Signal(range(self._depth))
-        kept = Signal(shape)  # the memory's own output is late in the clock
+        m.submodules.line = line = ClockDelay(ClickSlot(self._parameters), self._depth)
         filled = Signal()
-        m.d.sync += [address.eq(address + 1), read.addr.eq(address - self.clocks), kept.eq(read.data)]
         m.d.comb += [
-            write.en.eq(1),
-            write.addr.eq(address),
-            write.data.valid.eq(self.late.valid & self.enable),
-            write.data.sub.eq(self.late.sub),
-            self.late_out.valid.eq(kept.valid & filled & self.enable),
-            self.late_out.sub.eq(kept.sub),
+            line.clocks.eq(self.clocks),
+            line.i.valid.eq(self.late.valid & self.enable),
+            line.i.sub.eq(self.late.sub),
+            self.late_out.valid.eq(line.o.valid & filled & self.enable),
+            self.late_out.sub.eq(line.o.sub),
         ]
         prompt = delayed(m, self.prompt, LAG)
         m.d.comb += [self.prompt_out.valid.eq(prompt.valid & self.enable), self.prompt_out.sub.eq(prompt.sub)]

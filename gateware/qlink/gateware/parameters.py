@@ -17,10 +17,11 @@ class Parameters:
     pattern that may wait for their record, `herald_depth` in records that may wait for the link, `click_depth` in
     clocks with clicks that may wait to be put in order, `record_depth` in words of click records that may wait for
     the link, `frame_depth` in words of frames being filled and sent, `delay_depth` in clocks by which an input can be
-    delayed (0: inputs have no delays). `histogram_bins` is a power of two, too (0: there is no histogram). `sequencer`:
-    whether there are trigger outputs. `sync`: whether there are lines to another board. `accidentals`: whether patterns
-    have accidental counters, which take a matcher of their own each. `pulses` is the length of an outcome's action
-    table (0: no feed-forward).
+    delayed (0: inputs have no delays), `filter_depth` in clocks that clicks may wait until it is known whether there is
+    a herald near them (0: no such choice). `histogram_bins` is a power of two, too (0: there is no histogram).
+    `sequencer`: whether there are trigger outputs. `sync`: whether there are lines to another board. `accidentals`:
+    whether patterns have accidental counters, which take a matcher of their own each. `pulses` is the length of an
+    outcome's action table (0: no feed-forward).
     """
 
     channels: int = 8
@@ -41,6 +42,7 @@ class Parameters:
     accidentals: bool = True
     histogram_bins: int = 1024
     pulses: int = 4
+    filter_depth: int = 4096
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
@@ -57,6 +59,9 @@ class Parameters:
                 raise ValueError(f"{name} must be a power of two from 8 up, not {depth}")
         if self.delay_depth and (self.delay_depth < 8 or self.delay_depth & (self.delay_depth - 1)):
             raise ValueError(f"delay_depth must be 0 or a power of two from 8 up, not {self.delay_depth}")
+        depth = self.filter_depth
+        if depth and (depth < self.veto_depth + 64 or depth & (depth - 1)):
+            raise ValueError(f"filter_depth must be 0 or a power of two above veto_depth + 64, not {depth}")
         bins = self.histogram_bins
         if bins and (not 16 <= bins <= MAX_BINS or bins & (bins - 1)):
             raise ValueError(f"histogram_bins must be 0 or a power of two from 16 to {MAX_BINS}, not {bins}")
@@ -65,7 +70,9 @@ class Parameters:
 
     def lean(self) -> "Parameters":
         """The same board with nothing but clicks, gates, patterns, counters and their stream: quicker to simulate."""
-        return replace(self, delay_depth=0, sequencer=False, accidentals=False, histogram_bins=0, pulses=0)
+        return replace(
+            self, delay_depth=0, sequencer=False, accidentals=False, histogram_bins=0, filter_depth=0, pulses=0
+        )
 
     @property
     def herald_latency(self) -> int:
@@ -99,6 +106,11 @@ class Parameters:
     def action_latency(self) -> int:
         """Clocks likewise to the one in which the first tick of a pulse of feed-forward may be at the outputs."""
         return self.herald_latency + 8
+
+    @property
+    def vicinity_bits(self) -> int:
+        """Bits of the ticks that a click may be from a herald to be chosen by it."""
+        return ((self.filter_depth - self.veto_depth - 32) * self.samples).bit_length() - 1 if self.filter_depth else 0
 
     @property
     def sub_bits(self) -> int:

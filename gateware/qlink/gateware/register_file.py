@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,7 @@ from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, OUTCOMES, UNNAM
 from .histogram import LOOK_CLOCKS, HistogramControl, HistogramState
 from .interface import ProgramBus, SequenceStatus, Settings, SyncStatus
 from .layouts import shape_of
+from .source_filter import Filter, FilterState
 from .sync import SYNC_LATENCY
 
 __all__ = ["Command", "RegisterFile", "identity"]
@@ -77,6 +78,7 @@ def identity(parameters, build):
         "histogram_bins": parameters.histogram_bins,
         "feed_forward": parameters.pulses and parameters.pulses | parameters.action_latency << 8,
         "sync_latency": parameters.input_latency + SYNC_LATENCY if parameters.sync else 0,
+        "vicinity_ticks": (1 << parameters.vicinity_bits) - 1,
     }
 
 
@@ -117,6 +119,7 @@ class RegisterFile(wiring.Component):
     time_rearm : Out(1), `time_ten_mhz` was written; high for one clock
     epoch : Out(8)
     wrap : In(1), ticks begin anew: the epoch becomes the next one, if it has a number
+    filter : Out(Filter), filter_state : In(FilterState)
     histogram : Out(HistogramControl), histogram_state : In(HistogramState)
     idle : Out(1), no request is under way
     """
@@ -143,6 +146,8 @@ class RegisterFile(wiring.Component):
                 "time_rearm": Out(1),
                 "epoch": Out(8),
                 "wrap": In(1),
+                "filter": Out(Filter(parameters)),
+                "filter_state": In(FilterState),
                 "histogram": Out(HistogramControl(parameters)),
                 "histogram_state": In(HistogramState),
                 "idle": Out(1),
@@ -191,7 +196,8 @@ class RegisterFile(wiring.Component):
         return counts.get(register.repeat, 1)
 
     def _mask(self, register):
-        widths = {Width.CHANNELS: self._parameters.channels, Width.DELAY: self._parameters.delay_bits}
+        p = self._parameters
+        widths = {Width.CHANNELS: p.channels, Width.DELAY: p.delay_bits, Width.VICINITY: p.vicinity_bits}
         return sum((1 << widths.get(f.width, f.width)) - 1 << f.low for f in register.fields)
 
     def _answer(self, m, cells):
@@ -282,6 +288,16 @@ class RegisterFile(wiring.Component):
             result = result | (beyond & _any(h for h, cell in zip(hits, cells, strict=True) if cell.mask == mask))
         return result
 
+    def _connect_filter(self, m, by_name):
+        m.d.comb += [
+            self.filter.vicinity.eq(by_name["vicinity"][0].value),
+            by_name["filter_status"][0].value.eq(
+                Cat(self.filter_state.waiting, self.filter_state.pending, Const(0, 14), self.filter_state.late)
+            ),
+        ]
+        for c, cell in enumerate(by_name["filter"]):
+            m.d.comb += [self.filter.keep[c].eq(cell.value), self.filter.share[c].eq(cell.value[16:])]
+
     def _connect_histogram(self, m, cells):
         control, state = self.histogram, self.histogram_state
         channels, offset = cells["histogram_channels"].value, cells["histogram_offset"].value
@@ -301,6 +317,7 @@ class RegisterFile(wiring.Component):
     def _connect(self, m, cells):
         by_name = {name: [cell for cell in cells if cell.register.name == name] for name in BY_NAME}
         settings = self.settings
+        self._connect_filter(m, by_name)
         restart = _any(cell.written for name in RESTARTING for cell in by_name[name])
         (control,), (command,) = by_name["control"], by_name["command"]
         m.d.comb += [

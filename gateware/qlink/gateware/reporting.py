@@ -14,11 +14,13 @@ from .interface import ActionCounts, ClickSlot, Counts, Herald, ProgramBus, Sequ
 from .layouts import RecordWord, stamped
 from .losses import LossMeter
 from .parameters import TICK_BITS
+from .pattern import Verdict
 from .pipeline import delayed
 from .record_queue import RecordQueue
 from .records import Merger, Serialiser
 from .register_file import RegisterFile
 from .requests import RequestParser
+from .source_filter import SourceFilter
 from .spill import Spill
 from .timer import Timer
 
@@ -63,6 +65,7 @@ class Reporting(wiring.Component):
                 "counts": In(Counts(parameters)),
                 "heralds": In(stream.Signature(Herald)),
                 "heralds_lost": In(parameters.patterns),
+                "verdicts": In(data.ArrayLayout(Verdict(parameters), parameters.patterns)),
                 "times": In(stream.Signature(stamped(Kind.TIME))),
                 "times_lost": In(len(TIMES_LOST)),
                 "times_merged": In(1),
@@ -116,13 +119,14 @@ class Reporting(wiring.Component):
         connect(m, merger.records, framer.records)
         connect(m, framer.bytes, flipped(self.upstream))
 
-        clock, counts = self._take_in(m, recorder, losses, registers)
+        came, counts, clicks = self._take_in(m)
+        clock, counts, judged = self._filter(m, came, counts, clicks, recorder, losses, registers)
         due = self._time_snapshots(m, timer, registers)
         self._snap(m, due, clock, counters, losses, serialisers[Kind.COUNTER])
         self._reply(m, clock, registers, serialisers[Kind.REPLY])
-        self._pass_times(m, clock, losses, registers, framer, serialisers[Kind.TIME])
+        self._pass_times(m, came, losses, registers, framer, serialisers[Kind.TIME])
         self._pass_heralds(m, losses, serialisers[Kind.HERALD], serialisers[Kind.LOSS])
-        resting = self._tally_delays(m, recorder.clicks, registers)
+        resting = judged & self._tally_delays(m, clicks, registers)
         self._count(m, counts, recorder, losses, parser, counters)
 
         m.d.comb += [
@@ -153,26 +157,39 @@ class Reporting(wiring.Component):
         singles = (counter_index(CounterGroup.GLOBAL, member) for member in LOST_SINGLY)
         return [*(counter_index(CounterGroup.HERALDS_LOST, p) for p in patterns), *singles]
 
-    def _take_in(self, m, recorder, losses, registers):
+    def _take_in(self, m):
         """Register what comes in, all by the same clock. A skipped clock passes here as it does in front."""
         p = self._parameters
         clock, counts = Signal(p.clock_bits), Signal(Counts(p))
-        clicks, heralds_lost = Signal.like(self.clicks), Signal(p.patterns)
-        m.d.sync += [
-            clock.eq(self.clock + self.skip),
-            counts.eq(self.counts),
-            clicks.eq(self.clicks),
-            heralds_lost.eq(self.heralds_lost),
-        ]
+        clicks = Signal.like(self.clicks)
+        m.d.sync += [clock.eq(self.clock + self.skip), counts.eq(self.counts), clicks.eq(self.clicks)]
+        return clock, counts, clicks
+
+    def _filter(self, m, clock, counts, clicks, recorder, losses, registers):
+        """Have the clicks judged, a clock later at least; return clock and counts in step, and whether it is idle.
+
+        Clicks that wait longer count when they have been judged, with all that becomes of them.
+        """
+        p = self._parameters
+        m.submodules.filter = judge = SourceFilter(p)
+        clock_then, counts_then = Signal.like(clock), Signal.like(counts)
+        m.d.sync += [clock_then.eq(clock + self.skip), counts_then.eq(counts)]
         m.d.comb += [
-            recorder.clock.eq(clock),
-            recorder.clicks.eq(clicks),
-            recorder.streamed.eq(registers.stream_channels),
-            losses.clock.eq(clock),
-            losses.lost[: p.patterns].eq(heralds_lost),
-            losses.lost[p.patterns :][: len(TIMES_LOST)].eq(delayed(m, self.times_lost, 1)),
+            judge.settings.eq(registers.filter),
+            judge.streamed.eq(registers.stream_channels),
+            judge.clock.eq(clock),
+            judge.clicks.eq(clicks),
+            judge.decided.eq(counts.heralds),
+            judge.verdicts.eq(delayed(m, self.verdicts, 1)),
+            registers.filter_state.eq(judge.state),
+            recorder.clock.eq(judge.clock_out),
+            recorder.clicks.eq(judge.clicks_out),
+            recorder.streamed.eq(judge.wanted),
+            losses.clock.eq(clock_then),
+            losses.lost[: p.patterns].eq(delayed(m, self.heralds_lost, 2)),
+            losses.lost[p.patterns :][: len(TIMES_LOST)].eq(delayed(m, self.times_lost, 2)),
         ]
-        return clock, counts
+        return clock_then, counts_then, judge.idle & ~counts.as_value().any()
 
     def _tally_delays(self, m, clicks, registers):
         """Keep the histogram, if there is one; return whether it is idle."""
@@ -274,7 +291,7 @@ class Reporting(wiring.Component):
             GlobalCounter.REFERENCES_MISSED: counts.references_missed,
             GlobalCounter.REQUESTS_BAD: parser.bad,
             GlobalCounter.SNAPSHOTS_LOST: losses.lost[-1],
-            GlobalCounter.TIMES_MERGED: delayed(m, self.times_merged, 1),
+            GlobalCounter.TIMES_MERGED: delayed(m, self.times_merged, 2),
             GlobalCounter.PPS_LOST: losses.lost[p.patterns],
             GlobalCounter.TEN_MHZ_LOST: losses.lost[p.patterns + 1],
             GlobalCounter.SYNC_MISSED: counts.sync_missed,
@@ -283,7 +300,7 @@ class Reporting(wiring.Component):
             GlobalCounter.SYNC_DISAGREED: counts.sync_disagreed,
         }
         groups = {
-            CounterGroup.CLICKS: counts.clicks,
+            CounterGroup.CLICKS: Cat(click.valid for click in recorder.clicks),
             CounterGroup.MERGED: counts.merged,
             CounterGroup.GATED: counts.gated,
             CounterGroup.CLICKS_LOST: recorder.lost,
@@ -293,7 +310,7 @@ class Reporting(wiring.Component):
             CounterGroup.HERALDS_LOST: losses.lost[: p.patterns],
             CounterGroup.GLOBAL: Cat(globals_[k] for k in GlobalCounter),
             CounterGroup.ACCIDENTALS: counts.accidentals if p.accidentals else Cat(),
-            CounterGroup.ACTIONS: delayed(m, self.actions.as_value(), 1) if p.pulses else Const(0, 0),
+            CounterGroup.ACTIONS: delayed(m, self.actions.as_value(), 2) if p.pulses else Const(0, 0),
         }
         m.d.comb += counters.increments.eq(Cat(groups[g] for g in CounterGroup))
 
