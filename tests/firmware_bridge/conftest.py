@@ -41,7 +41,7 @@ IDENTITY = Identity(
     sequence_segments=65,
     trigger_latency=4,
     sync_latency=116,
-    features=Feature.ACCIDENTALS,
+    features=Feature.ACCIDENTALS | Feature.MULTIPLICITY,
     pulses=4,
     action_latency=15,
 )

@@ -190,6 +190,12 @@ def _pattern(**values: Any) -> Configuration:
             "pattern 0 has forbidden channels, its window = 8193 does not fit: it goes from 0 to 8192",
         ),
         (_pattern(outcome=4), "pattern 0, outcome = 4 does not fit"),
+        (_pattern(minimum=3), "pattern 0, minimum = 3 does not fit: it goes from 0 to 2"),
+        (_pattern(maximum=1), "pattern 0, maximum = 1 does not fit: it goes from 2 to 2"),
+        (_pattern(minimum=1, maximum=3), "pattern 0, maximum = 3 does not fit: it goes from 1 to 2"),
+        (_pattern(guard=4), "pattern 0, guard = 4 is shorter than its window of 5"),
+        (_pattern(guard=8193), "pattern 0, guard = 8193 does not fit: it goes from 0 to 8192"),
+        (_pattern(window=8193, maximum=2), "pattern 0 has a maximum, its window = 8193 does not fit"),
         (_pattern(shifted=frozenset({1})), "pattern 0, shifted: channel 1 is not among the required ones"),
         (_pattern(shifted=frozenset({0, 4})), "pattern 0: all its channels are shifted"),
         (_pattern(shifted=frozenset({4})), "pattern 0 has shifted channels: set accidental_clocks"),
@@ -257,6 +263,13 @@ def test_a_board_without_accidental_counters_refuses_an_offset(peer: Any) -> Non
     with pytest.raises(ConfigurationError, match="this board has no accidental counters"):
         opened(peer).configure(replace(_pattern(shifted=frozenset({4})), accidental_clocks=100))
     opened(peer).configure(_pattern())
+
+
+def test_a_board_without_multiplicities_refuses_them(peer: Any) -> None:
+    peer.set("features", 0)
+    for limits in ({"minimum": 1}, {"maximum": 2}, {"guard": 9}):
+        with pytest.raises(ConfigurationError, match="pattern 0: this board has no multiplicities and guard times"):
+            opened(peer).configure(_pattern(**limits))
 
 
 def test_notices_a_register_that_does_not_keep_its_value(

@@ -36,7 +36,7 @@ def run(configuration, samples, heralds, clear=range(0)):
 
     async def configure(ctx):
         for index, pattern in enumerate(patterns):
-            ctx.set(dut.settings.forbidden[index], 2 if pattern.forbidden else 0)
+            ctx.set(dut.verdicts[index].plain, pattern.plain)
             ctx.set(dut.settings.outcome[index], pattern.outcome)
             ctx.set(dut.verdicts[index].delay, -(-pattern.window // samples) if pattern.forbidden else 0)
         for outcome, table in configuration.actions.items():

@@ -10,7 +10,7 @@ from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, HeraldFlag, 
 from qlink.gateware.detection import Detection
 from qlink.gateware.parameters import Parameters
 from qlink.sim.bench import simulate
-from qlink.sim.cases import Case, Shape, levels, random_case
+from qlink.sim.cases import Case, Shape, levels, random_case, rising_edges
 from qlink.sim.coincidence import Herald, observe
 
 BEGIN = 40  # clocks that the settings are given to arrive
@@ -61,6 +61,9 @@ def register_values(configuration, parameters):
         "window": [pattern.window for pattern in patterns],
         "outcome": [pattern.outcome for pattern in patterns],
         "delay": [configuration.common_delay + ticks for ticks in delays],
+        "minimum": [pattern.minimum for pattern in patterns],
+        "maximum": [pattern.maximum for pattern in patterns],
+        "guard": [pattern.guard for pattern in patterns],
         "shifted": [sum(1 << channel for channel in pattern.shifted) for pattern in patterns],
         "accidental_clocks": configuration.accidental_clocks,
     }
@@ -292,6 +295,38 @@ def test_no_click_is_taken_until_a_changed_delay_is_in_force():
         assert {(tick - delay) % 40 for tick in seen} == {22}
 
 
+def crowded(rng):
+    """Patterns that need some of their channels only, and want the others quiet."""
+    window = rng.choice([4, 8, 13])
+    three = frozenset(rng.sample(range(4), 3))
+    return (
+        Pattern(frozenset(range(4)), window, minimum=2, maximum=3, shifted=three),
+        Pattern(three, window, minimum=2, maximum=2, forbidden=frozenset(range(4)) - three),
+        Pattern(three, window // 2, minimum=2, guard=window + rng.randrange(4)),
+        Pattern(frozenset(range(4)), window // 4, minimum=rng.choice([1, 2]), shifted=frozenset({0, 1})),
+    )
+
+
+@pytest.mark.parametrize(("samples", "mode"), [(4, Mode.FREE_RUNNING), (4, Mode.GATED), (1, Mode.FREE_RUNNING)])
+def test_multiplicities_and_guard_times_agree_with_the_model(samples, mode):
+    rng, end = Random(f"{samples} {mode}"), BEGIN + 200
+    parameters = Parameters(
+        channels=4, patterns=4, samples=samples, pattern_depth=512, delay_depth=0, veto_depth=64, multiplicity=True
+    )
+    shape = Shape(4, 4, samples, BEGIN, end)
+    gates = {channel: Gate(channel, 50) for channel in range(4)}
+    settings = Configuration(crowded(rng), mode, gates, attempt_clocks=15, accidental_clocks=5)
+    edges = sorted((tick, channel) for channel in range(4) for tick in rising_edges(rng, shape, 0.07))
+    references = [BEGIN * samples + 61 * number for number in range(13)]
+    case = Case(settings, edges, references)
+    seen = run(case, parameters, end, rng=rng)
+    heralds, counts = expected(case, parameters, end + TAIL - 10)
+    assert seen.counts == counts
+    assert seen.heralds == heralds[: len(seen.heralds)]
+    assert len(seen.heralds) > 10
+    assert all(counts[counter_index(CounterGroup.VETOED, number)] for number in range(3))
+
+
 SMALL = [(samples, mode, seed) for samples in (1, 2, 4) for mode in Mode for seed in range(2)]
 
 
@@ -299,8 +334,12 @@ SMALL = [(samples, mode, seed) for samples in (1, 2, 4) for mode in Mode for see
 def test_agrees_with_the_model(samples, mode, seed):
     rng, clocks = Random(f"{samples} {mode} {seed}"), 300
     channels = rng.randint(2, 5)
-    parameters = Parameters(channels=channels, patterns=3, samples=samples, pattern_depth=512, delay_depth=16)
-    case = random_case(rng, Shape(channels, 3, samples, BEGIN, BEGIN + clocks, 16 * samples - 1), mode)
+    parameters = Parameters(
+        channels=channels, patterns=3, samples=samples, pattern_depth=512, delay_depth=16, multiplicity=True
+    )
+    case = random_case(
+        rng, Shape(channels, 3, samples, BEGIN, BEGIN + clocks, 16 * samples - 1, multiplicity=True), mode
+    )
     seen = run(case, parameters, BEGIN + clocks, rng=rng)
     heralds, counts = expected(case, parameters, BEGIN + clocks + TAIL - 10)
     assert not seen.lost

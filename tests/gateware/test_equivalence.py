@@ -106,7 +106,11 @@ MODELLED = [
     *(CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.ACCIDENTALS),
 ]
 MODELLED_GLOBALS = [GlobalCounter.ATTEMPTS, GlobalCounter.REFERENCES_DOUBLED]
-BOARDS = [Parameters(), Parameters(channels=5, patterns=3, samples=2), Parameters(channels=3, patterns=4, samples=1)]
+BOARDS = [
+    Parameters(),
+    Parameters(channels=5, patterns=3, samples=2, multiplicity=True),
+    Parameters(channels=3, patterns=4, samples=1, multiplicity=True),
+]
 CASES = [(board, mode, seed) for board in BOARDS for mode in Mode for seed in range(12)]
 
 
@@ -117,7 +121,7 @@ def test_delivers_what_the_model_decides(board, mode, seed):
     rng = Random(f"{board.samples} {mode} {seed}")
     delay_ticks = (1 << board.delay_bits) - 1
     shape = Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + CLOCKS, delay_ticks)
-    shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency)
+    shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency, multiplicity=board.multiplicity)
     case = random_case(rng, shape, mode)
     model = observe(case.configuration, board.samples, case.edges, case.references, BEGIN + CLOCKS + REST)
     bench = Bench(board)

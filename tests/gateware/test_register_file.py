@@ -11,7 +11,7 @@ from qlink.gateware.parameters import Parameters
 from qlink.gateware.register_file import RegisterFile
 from qlink.sim.bench import receiver, sender, simulate
 
-PARAMETERS = Parameters(channels=6, patterns=3, samples=2, board="TEST", histogram_bins=64, pulses=3)
+PARAMETERS = Parameters(channels=6, patterns=3, samples=2, board="TEST", histogram_bins=64, pulses=3, multiplicity=True)
 BUILD = 0xDEADBEEF
 READ, WRITE = Operation.READ, Operation.WRITE
 

@@ -65,6 +65,39 @@ def test_a_pattern_without_required_channels_never_fires() -> None:
     assert not free_running([(10, 0)], pattern()).heralds
 
 
+FOUR = frozenset(range(4))
+
+
+@pytest.mark.parametrize(
+    ("edges", "fires_at"),
+    [
+        ([(10, 0), (14, 3)], [14]),
+        ([(10, 0), (15, 3)], []),  # one tick too late
+        ([(10, 0), (14, 1), (22, 2), (23, 3)], [14]),  # in the two clocks after, none completes
+        ([(10, 0), (14, 1), (23, 2), (24, 3)], [14, 24]),  # what came then is held
+        ([(10, 0), (10, 1), (10, 2)], [10]),  # all that are there contribute
+    ],
+)
+def test_some_of_the_channels_are_enough_with_a_minimum(edges: list[Edge], fires_at: list[int]) -> None:
+    assert ticks(free_running(edges, Pattern(FOUR, 4, minimum=2))) == fires_at
+
+
+@pytest.mark.parametrize(("third_at", "vetoed"), [(9, False), (13, True), (14, True), (15, False)])
+def test_more_channels_than_the_maximum_veto(third_at: int, vetoed: bool) -> None:
+    edges = sorted([(10, 0), (12, 1), (third_at, 2)] if third_at > 9 else [(1, 2), (10, 0), (12, 1)])
+    observation = free_running(edges, Pattern(FOUR, 4, minimum=2, maximum=2))
+    assert ticks(observation) == ([] if vetoed else [12])
+    assert observation.counts[counter_index(CounterGroup.VETOED, 0)] == vetoed
+
+
+@pytest.mark.parametrize(
+    ("other_at", "vetoed"), [(3, False), (4, True), (9, True), (13, True), (18, True), (19, False)]
+)
+def test_a_click_in_the_guard_time_vetoes(other_at: int, vetoed: bool) -> None:
+    edges = sorted([(10, 0), (12, 1), (other_at, 0)])
+    assert ticks(free_running(edges, Pattern(frozenset({0, 1}), 4, guard=6), samples=1)) == ([] if vetoed else [12])
+
+
 @pytest.mark.parametrize(("forbidden_at", "vetoed"), [(5, False), (6, True), (10, True), (14, True), (15, False)])
 def test_a_forbidden_click_around_the_first_click_vetoes(forbidden_at: int, vetoed: bool) -> None:
     edges = sorted([(10, 0), (12, 1), (forbidden_at, 2)])

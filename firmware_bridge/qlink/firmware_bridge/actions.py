@@ -52,6 +52,6 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
 def earliest_start(pattern: Pattern, identity: Identity) -> int:
     """Ticks after a completing click of `pattern` at which feed-forward can begin a pulse, on every subtick alike."""
     clocks = identity.action_latency
-    if pattern.forbidden:
-        clocks += -(-pattern.window // identity.samples) + VETO_DECISION_CLOCKS
+    if not pattern.plain:
+        clocks += VETO_DECISION_CLOCKS + (-(-pattern.reach // identity.samples) if pattern.vetoed else 0)
     return clocks * identity.samples

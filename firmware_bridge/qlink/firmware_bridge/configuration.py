@@ -49,7 +49,9 @@ class Identity:
 class Pattern:
     """Clicks on all `required` channels within `window` ticks, and none on a `forbidden` one: docs/coincidence.md.
 
-    With `shifted` channels, which are required ones, accidentals are counted: coincidences with these channels late.
+    With a `minimum`, so many of the required channels are enough; with a `maximum`, clicks on more of them veto. With a
+    `guard`, so do further clicks on them for so many ticks before and after. With `shifted` channels, of the required
+    ones, accidentals are counted: coincidences with these channels late.
     """
 
     required: frozenset[int]
@@ -57,6 +59,24 @@ class Pattern:
     outcome: Outcome = Outcome.PSI_PLUS
     forbidden: frozenset[int] = frozenset()
     shifted: frozenset[int] = frozenset()
+    minimum: int = 0  # 0: all
+    maximum: int = 0  # 0: any number
+    guard: int = 0  # ticks; 0: none, else at least the window
+
+    @property
+    def reach(self) -> int:
+        """Ticks around a coincidence in which a click may veto it."""
+        return self.guard or self.window
+
+    @property
+    def vetoed(self) -> bool:
+        """Whether anything can veto it, so that it is decided late."""
+        return bool(self.forbidden or self.maximum or self.guard)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all its channels are needed and nothing can veto it, so that it is decided at once."""
+        return not self.vetoed and self.minimum in (0, len(self.required))
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,7 @@ class Feature(IntFlag):
     """What patterns can have."""
 
     ACCIDENTALS = 1  # accidental counters
+    MULTIPLICITY = 2  # multiplicities and guard times
 
 
 class Mode(IntEnum):
@@ -415,6 +416,14 @@ REGISTERS: tuple[Register, ...] = (
     _whole("time_ten_mhz", 0x171, "every so many edges of the 10 MHz input one gives a TIME record; 0: none does"),
     _whole(
         "epoch", 0x172, "of the timebase; 0 after reset, until a host writes another one, see wire.next_epoch", bits=8
+    ),
+    Register(
+        "pattern_limits",
+        0xB0,
+        (RegisterField("minimum", 0, 5), RegisterField("maximum", 8, 5), RegisterField("guard", 16, 16)),
+        "so many of the required channels are enough (0: all), more than that veto (0: never), and so do clicks on "
+        "them within so many ticks before the first and after the last (0: never; else not less than the window)",
+        repeat=Repeat.PATTERN,
     ),
     Register(
         "pattern_shifted",

@@ -88,6 +88,9 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
         yield Setting("pattern_channels", number, BY_NAME["pattern_channels"].pack(**channels))
         decision = {"window": pattern.window, "outcome": pattern.outcome}
         yield Setting("pattern_decision", number, BY_NAME["pattern_decision"].pack(**decision))
+        if Feature.MULTIPLICITY & identity.features:
+            limits = {"minimum": pattern.minimum, "maximum": pattern.maximum, "guard": pattern.guard}
+            yield Setting("pattern_limits", number, BY_NAME["pattern_limits"].pack(**limits))
         if Feature.ACCIDENTALS & identity.features:
             yield Setting("pattern_shifted", number, _mask(pattern.shifted))
     if Feature.ACCIDENTALS & identity.features:
@@ -194,14 +197,36 @@ def _check_pattern(name: str, pattern: Pattern, identity: Identity) -> None:
     _check_channels(f"{name}, required", pattern.required, identity)
     _check_channels(f"{name}, forbidden", pattern.forbidden, identity)
     _check_range(f"{name}, window", pattern.window, 0, WINDOW_MAX)
-    if pattern.forbidden:
-        longest = VETO_CLOCKS * identity.samples
-        _check_range(f"{name} has forbidden channels, its window", pattern.window, 0, longest)
+    _check_limits(name, pattern, identity)
+    longest = VETO_CLOCKS * identity.samples
+    if pattern.guard:
+        _check_range(f"{name}, guard", pattern.guard, 0, longest)
+    elif pattern.vetoed:
+        has = "forbidden channels" if pattern.forbidden else "a maximum"
+        _check_range(f"{name} has {has}, its window", pattern.window, 0, longest)
     _check_range(f"{name}, outcome", pattern.outcome, 0, max(Outcome))
     if both := sorted(pattern.required & pattern.forbidden):
         raise ConfigurationError(f"{name}: channel {both[0]} is both required and forbidden")
     if pattern.forbidden and not pattern.required:
         raise ConfigurationError(f"{name} requires no channel, so it would never fire: name at least one")
+
+
+def _check_limits(name: str, pattern: Pattern, identity: Identity) -> None:
+    """Multiplicities count required channels; a guard time shorter than the window would not know the first click."""
+    if not (pattern.minimum or pattern.maximum or pattern.guard):
+        return
+    if not Feature.MULTIPLICITY & identity.features:
+        raise ConfigurationError(f"{name}: this board has no multiplicities and guard times, leave them at 0")
+    size = len(pattern.required)
+    _check_range(f"{name}, minimum", pattern.minimum, 0, size)
+    least = pattern.minimum or size
+    if pattern.maximum:
+        _check_range(f"{name}, maximum", pattern.maximum, least, size)
+    _check_range(f"{name}, guard", pattern.guard, 0, WINDOW_MAX)
+    if 0 < pattern.guard < pattern.window:
+        raise ConfigurationError(
+            f"{name}, guard = {pattern.guard} is shorter than its window of {pattern.window}: make it as long, or 0"
+        )
 
 
 def _check_accidentals(configuration: Configuration, identity: Identity) -> None:
@@ -248,8 +273,8 @@ def _check_gated(configuration: Configuration, identity: Identity) -> None:
         without = sorted((pattern.required | pattern.forbidden) - configuration.gates.keys())
         if without:
             raise ConfigurationError(f"pattern {number}: channel {without[0]} has no gate, which gated mode needs")
-        if pattern.forbidden and pattern.window > length:
+        if pattern.forbidden and pattern.reach > length:
             raise ConfigurationError(
-                f"pattern {number}, window = {pattern.window} is longer than the attempt of {length} ticks, "
-                "and its forbidden channels are looked at for that long"
+                f"pattern {number}, {'guard' if pattern.guard else 'window'} = {pattern.reach} is longer than the "
+                f"attempt of {length} ticks, and its forbidden channels are looked at for that long"
             )

@@ -7,11 +7,11 @@ from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import ACCIDENTAL_CLOCKS
 
-from .interface import ClickSlot
-from .matcher import PatternMatcher
+from .completion import COMPLETED, CompletionFinder
+from .interface import COUNT_BITS, ClickSlot
 from .pipeline import delayed
 
-FOUND = 6  # clocks from a click at the line to the completion that it makes
+FOUND = 3 + COMPLETED  # clocks from a click at the line to the completion that it makes
 
 
 class ShiftLine(wiring.Component):
@@ -76,10 +76,11 @@ class AccidentalFinder(wiring.Component):
     -------
     direct, late : In(array of ClickSlot), as `ShiftLine` shows them
     required, shifted : In(channels)
+    minimum : In(5), so many of the required channels are enough; 0: all
     window : In(16), ticks
     enable : In(1), 0: nothing is found
     clear : In(1), forget all clicks; the other settings may change only while it is high
-    found : Out(1), four clocks after `direct` and `late`
+    found : Out(1), `COMPLETED` clocks and one more after `direct` and `late`
     active : Out(1), there is a click that may yet matter
     """
 
@@ -92,6 +93,7 @@ class AccidentalFinder(wiring.Component):
                 "late": In(clicks),
                 "required": In(parameters.channels),
                 "shifted": In(parameters.channels),
+                "minimum": In(COUNT_BITS),
                 "window": In(16),
                 "enable": In(1),
                 "clear": In(1),
@@ -103,28 +105,30 @@ class AccidentalFinder(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         required, shifted = Signal(self.parameters.channels), Signal(self.parameters.channels)  # copies, near
-        window, enable = Signal(16), Signal()
+        minimum, window, enable = Signal(COUNT_BITS), Signal(16), Signal()
         m.d.sync += [
             required.eq(self.required),
             shifted.eq(self.shifted),
+            minimum.eq(self.minimum),
             window.eq(self.window),
             enable.eq(self.enable & self.shifted.any()),
         ]
 
-        m.submodules.matcher = matcher = PatternMatcher(self.parameters)
+        m.submodules.finder = finder = CompletionFinder(self.parameters)
         for click, direct, late, needs, is_late in zip(
-            matcher.slot.clicks, self.direct, self.late, required, shifted, strict=True
+            finder.slot.clicks, self.direct, self.late, required, shifted, strict=True
         ):
             m.d.sync += [
                 click.valid.eq(Mux(is_late, late.valid, direct.valid) & needs),
                 click.sub.eq(Mux(is_late, late.sub, direct.sub)),
             ]
         m.d.comb += [
-            matcher.required.eq(required),
-            matcher.window.eq(window),
-            matcher.enable.eq(enable),
-            matcher.clear.eq(self.clear),
-            self.found.eq(matcher.fired),
-            self.active.eq(matcher.active),
+            finder.required.eq(required),
+            finder.minimum.eq(minimum),
+            finder.window.eq(window),
+            finder.enable.eq(enable),
+            finder.clear.eq(self.clear),
+            self.found.eq(finder.completed),
+            self.active.eq(finder.active),
         ]
         return m

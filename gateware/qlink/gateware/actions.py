@@ -10,9 +10,10 @@ from amaranth.lib.wiring import In, Out
 from qlink.firmware_bridge.registers import OUTPUTS
 from qlink.firmware_bridge.wire import OUTCOMES
 
+from .completion import FIRED
 from .gate import Mark
 from .interface import Action, ActionCounts, Settings
-from .pattern import DECISION, FIRED, Verdict
+from .pattern import DECISION, Verdict
 from .pipeline import delayed
 
 __all__ = ["ACTION_CLOCKS", "ActionTable", "Actions"]
@@ -97,7 +98,7 @@ class Actions(wiring.Component):
             outcome = Signal(2, name=f"outcome{index}")
             late = Mux(vetoing, verdict.delay + (DECISION - FIRED), 0)
             m.d.sync += [
-                vetoing.eq(self.settings.forbidden[index].any()),
+                vetoing.eq(~verdict.plain),
                 outcome.eq(self.settings.outcome[index]),
                 first.eq(late + self._latency + ACTION_CLOCKS),
                 fire.eq((Mux(vetoing, verdict.decided, verdict.fired)) & ~clear),

@@ -11,6 +11,7 @@ from qlink.firmware_bridge.registers import SYNC_LINES, TRIGGERS, Mode
 from .accidentals import FOUND, AccidentalFinder, ShiftLine
 from .attempt import NEVER, AttemptTracker
 from .capture import STAMP_BITS
+from .completion import FIRED
 from .delay import DelayLine
 from .gate import Gate
 from .herald import HeraldWriter
@@ -28,7 +29,7 @@ from .interface import (
     SyncStatus,
 )
 from .order import DecisionQueue
-from .pattern import DECISION, FIRED, Pattern, Verdict
+from .pattern import DECISION, Pattern, Verdict
 from .pipeline import delayed
 from .sampler import Sampler
 from .sequencer import SequenceFlow, Sequencer
@@ -280,7 +281,7 @@ class Detection(wiring.Component):
             m.d.comb += [
                 *(
                     getattr(pattern.settings, name).eq(self.settings[name][index])
-                    for name in ("required", "forbidden", "window", "outcome")
+                    for name in ("required", "forbidden", "window", "outcome", "minimum", "maximum", "guard")
                 ),
                 pattern.settings.gated.eq(self.settings.mode == Mode.GATED),
                 pattern.clear.eq(clear),
@@ -313,6 +314,7 @@ class Detection(wiring.Component):
                 finder.required.eq(settings.required[index]),
                 finder.shifted.eq(settings.shifted[index]),
                 finder.window.eq(settings.window[index]),
+                finder.minimum.eq(settings.minimum[index]),
                 finder.enable.eq(enable),
                 finder.clear.eq(clear),
                 active[index].eq(finder.active),
@@ -346,11 +348,10 @@ class Detection(wiring.Component):
         for outcome, pin in enumerate(self.pins):
             fires = []
             for index, pattern in enumerate(patterns):
-                plain, vetoing = Signal(), Signal()
+                plain, others = Signal(), Signal()
                 ours = self.settings.outcome[index] == outcome
-                forbids = self.settings.forbidden[index].any()
-                m.d.sync += [plain.eq(ours & ~forbids), vetoing.eq(ours & forbids)]
-                fires.append(plain & pattern.fired | vetoing & delayed(m, pattern.decided, 1))
+                m.d.sync += [plain.eq(ours & pattern.plain), others.eq(ours & ~pattern.plain)]
+                fires.append(plain & pattern.fired | others & delayed(m, pattern.decided, 1))
             m.d.comb += pin.eq(Cat(fires).any())
 
     def _rest(self, m, edge, busy, active, recorded):

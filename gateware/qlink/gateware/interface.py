@@ -8,6 +8,8 @@ from qlink.firmware_bridge.wire import BODIES, OUTCOMES, Kind
 
 from .parameters import TICK_BITS
 
+COUNT_BITS = 5  # of a number of channels
+
 
 def _herald_fields():
     for field in BODIES[Kind.HERALD].fields:
@@ -141,6 +143,9 @@ class Settings(data.StructLayout):
                 "outcome": data.ArrayLayout(2, patterns),
                 "delay": data.ArrayLayout(parameters.delay_bits, channels + 1),  # the reference's last
                 "sequence": SequenceSettings,
+                "minimum": data.ArrayLayout(COUNT_BITS, patterns),
+                "maximum": data.ArrayLayout(COUNT_BITS, patterns),
+                "guard": data.ArrayLayout(16, patterns),
                 "shifted": data.ArrayLayout(channels, patterns),
                 "accidental_clocks": range(ACCIDENTAL_CLOCKS + 1),
                 "actions": data.ArrayLayout(Action, parameters.pulses * OUTCOMES),

@@ -9,6 +9,16 @@ from .lifetime import Lifetime, Reach
 from .sampler import first_set
 
 
+class Ahead(data.StructLayout):
+    """What a matcher knows of the coming clock: each channel's click, and when it and the one before are alive."""
+
+    def __init__(self, parameters):
+        channel = data.StructLayout(
+            {"click": ClickSlot(parameters), "arrived": parameters.samples, "alive": parameters.samples}
+        )
+        super().__init__({"channels": data.ArrayLayout(channel, parameters.channels), "start": 1})
+
+
 class PatternMatcher(wiring.Component):
     """Find the completions of one pattern: greedy, one to one, the newest unconsumed click of each channel.
 
@@ -26,6 +36,7 @@ class PatternMatcher(wiring.Component):
     fired : Out(1), three clocks later: there is a completion
     sub : Out, its subtick
     active : Out(1), there is a click that may yet be alive
+    ahead : Out(Ahead), of the clock of `slot`, one clock later
     """
 
     def __init__(self, parameters):
@@ -40,6 +51,7 @@ class PatternMatcher(wiring.Component):
                 "fired": Out(1),
                 "sub": Out(parameters.sub_bits),
                 "active": Out(1),
+                "ahead": Out(Ahead(parameters)),
             }
         )
 
@@ -54,12 +66,16 @@ class PatternMatcher(wiring.Component):
         dead, start = Signal(init=1), Signal()
         m.d.sync += [dead.eq(self.clear | ~self.enable), start.eq(self.slot.start)]
 
+        m.d.comb += self.ahead.start.eq(start)
+
         complete = Signal(samples)
         for s in range(samples):
             m.d.comb += complete[s].eq(Cat(ready[channel][s] for channel in range(channels)).all())
 
         for channel in range(channels):
             click, arrived, alive = self._look_ahead(m, channel, dead, active[channel])
+            told = self.ahead.channels[channel]
+            m.d.comb += [told.click.eq(click), told.arrived.eq(arrived), told.alive.eq(alive)]
             survives = held[channel] & ~complete.any() | (after[channel] & complete).any()
             m.d.sync += [
                 held[channel].eq(~dead & (click.valid | survives & ~start)),

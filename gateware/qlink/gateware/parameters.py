@@ -20,8 +20,8 @@ class Parameters:
     delayed (0: inputs have no delays), `filter_depth` in clocks that clicks may wait until it is known whether there is
     a herald near them (0: no such choice). `histogram_bins` is a power of two, too (0: there is no histogram).
     `sequencer`: whether there are trigger outputs. `sync`: whether there are lines to another board. `accidentals`:
-    whether patterns have accidental counters, which take a matcher of their own each. `pulses` is the length of an
-    outcome's action table (0: no feed-forward).
+    whether patterns have accidental counters, which take a matcher of their own each. `multiplicity`: whether
+    they have multiplicities and guard times. `pulses` is the length of an outcome's action table (0: no feed-forward).
     """
 
     channels: int = 8
@@ -43,6 +43,7 @@ class Parameters:
     histogram_bins: int = 1024
     pulses: int = 4
     filter_depth: int = 4096
+    multiplicity: bool = False
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
@@ -100,7 +101,8 @@ class Parameters:
     @property
     def features(self) -> Feature:
         """What patterns can have."""
-        return Feature.ACCIDENTALS if self.accidentals else Feature(0)
+        features = Feature.ACCIDENTALS if self.accidentals else Feature(0)
+        return features | (Feature.MULTIPLICITY if self.multiplicity else Feature(0))
 
     @property
     def action_latency(self) -> int:

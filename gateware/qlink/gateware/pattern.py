@@ -5,12 +5,12 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .capture import STAMP_BITS, Capture, CaptureQueue
-from .interface import Now, Slot
-from .matcher import PatternMatcher
+from .completion import COMPLETED, CompletionFinder
+from .interface import COUNT_BITS, Now, Slot
+from .isolation import Isolation
 from .pipeline import delayed
 from .veto import Veto
 
-FIRED = 3  # clocks from `slot` to a completion
 DECISION = 8  # clocks from `slot` to `decided`
 
 
@@ -24,17 +24,21 @@ class PatternSettings(wiring.Signature):
                 "forbidden": Out(parameters.channels),
                 "window": Out(16),
                 "outcome": Out(2),
+                "minimum": Out(COUNT_BITS),
+                "maximum": Out(COUNT_BITS),
+                "guard": Out(16),
                 "gated": Out(1),
             }
         )
 
 
 class Verdict(data.StructLayout):
-    """What a pattern says to feed-forward: `fired` and `decided`, each with its subtick, as `Pattern` has them."""
+    """What a pattern says to feed-forward: as `Pattern` has it, with the subticks of `fired` and `decided`."""
 
     def __init__(self, parameters):
         super().__init__(
             {
+                "plain": 1,
                 "fired": 1,
                 "fired_sub": parameters.sub_bits,
                 "decided": 1,
@@ -56,7 +60,8 @@ class Pattern(wiring.Component):
     channels : Out(channels), those whose clicks `slot` is to show
     slot : In(Slot)
     clock : In, low bits of a clock number, one clock before the one of `decided`
-    fired : Out(1), `FIRED` clocks after `slot`: there is a completion, a herald if nothing can veto it
+    plain : Out(1), settled: all required channels are needed, and nothing can veto; so `fired` tells of heralds
+    fired : Out(1), `FIRED` clocks after `slot`
     decided, vetoed : Out(1), `DECISION` clocks after `slot`: a completion is a herald, or was vetoed
     verdict : Out(Verdict)
     lost : Out(1), there is no room for the decided herald
@@ -77,6 +82,7 @@ class Pattern(wiring.Component):
                 "channels": Out(parameters.channels),
                 "slot": In(Slot(parameters)),
                 "clock": In(STAMP_BITS - parameters.sub_bits),
+                "plain": Out(1),
                 "fired": Out(1),
                 "decided": Out(1),
                 "vetoed": Out(1),
@@ -90,17 +96,18 @@ class Pattern(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        settings, enable, shift = self._prepare(m)
+        settings, enable, reach, shift = self._prepare(m)
 
         m.d.comb += self.channels.eq(settings.required)
 
-        m.submodules.matcher = matcher = PatternMatcher(self.parameters)
+        m.submodules.finder = finder = CompletionFinder(self.parameters)
         m.d.comb += [
-            matcher.slot.eq(self.slot),
-            matcher.required.eq(settings.required),
-            matcher.window.eq(settings.window),
-            matcher.enable.eq(enable),
-            matcher.clear.eq(self.clear),
+            finder.slot.eq(self.slot),
+            finder.required.eq(settings.required),
+            finder.minimum.eq(settings.minimum),
+            finder.window.eq(settings.window),
+            finder.enable.eq(enable),
+            finder.clear.eq(self.clear),
         ]
 
         m.submodules.veto = veto = Veto(self.parameters)
@@ -108,34 +115,39 @@ class Pattern(wiring.Component):
             veto.now.eq(self.now),
             veto.slot.eq(self.slot),
             veto.forbidden.eq(settings.forbidden),
-            veto.required.eq(settings.required),
-            veto.window.eq(settings.window),
+            veto.window.eq(reach),
             veto.shift.eq(shift),
             veto.clear.eq(self.clear),
-            veto.fired.eq(matcher.fired),
-            veto.sub.eq(matcher.sub),
+            veto.completed.eq(finder.completed),
+            veto.sub.eq(finder.sub),
+            veto.contributing.eq(finder.contributing),
         ]
+        vetoed, active = veto.vetoed, finder.active | veto.active
+        if self.parameters.multiplicity:
+            isolation = self._isolate(m, settings, reach, shift, finder)
+            vetoed, active = vetoed | isolation.vetoed, active | isolation.active
 
-        completed = delayed(m, delayed(m, matcher.fired, DECISION - FIRED - 1) & ~self.clear, 1)
+        completed = delayed(m, delayed(m, finder.completed, DECISION - COMPLETED - 1) & ~self.clear, 1)
         m.d.comb += [
-            self.fired.eq(matcher.fired),
-            self.decided.eq(completed & ~veto.vetoed),
+            self.fired.eq(finder.fired),
+            self.decided.eq(completed & ~vetoed),
+            self.verdict.plain.eq(self.plain),
             self.verdict.fired.eq(self.fired),
-            self.verdict.fired_sub.eq(matcher.sub),
+            self.verdict.fired_sub.eq(finder.fired_sub),
             self.verdict.decided.eq(self.decided),
-            self.verdict.decided_sub.eq(delayed(m, matcher.sub, DECISION - FIRED)),
+            self.verdict.decided_sub.eq(delayed(m, finder.sub, DECISION - COMPLETED)),
             self.verdict.delay.eq(self.delay),
-            self.vetoed.eq(completed & veto.vetoed),
-            self.active.eq(matcher.active | veto.active),
+            self.vetoed.eq(completed & vetoed),
+            self.active.eq(active),
         ]
 
         m.submodules.captures = captures = CaptureQueue(self.parameters)
         m.d.comb += [
             captures.slot.eq(delayed(m, self.slot, DECISION - 1)),
             captures.now.eq(self.clock),
-            captures.sub.eq(delayed(m, matcher.sub, DECISION - FIRED - 1)),
+            captures.sub.eq(delayed(m, finder.sub, DECISION - COMPLETED - 1)),
             captures.constant.delay.eq(self.delay),
-            captures.constant.channels.eq(settings.required),
+            captures.constant.channels.eq(delayed(m, finder.contributing, DECISION - COMPLETED - 1)),
             captures.constant.outcome.eq(settings.outcome),
             captures.constant.gated.eq(settings.gated),
             captures.decided.eq(self.decided),
@@ -154,13 +166,34 @@ class Pattern(wiring.Component):
             getattr(settings, name).eq(getattr(self.settings, name)) for name in PatternSettings(parameters).members
         ]
 
-        enable, vetoing, shift = Signal(), Signal(), Signal(parameters.sub_bits)
-        clocks = Signal(17)  # of the window, rounded up
+        enable, reach, shift = Signal(), Signal(16), Signal(parameters.sub_bits)
+        clocks = Signal(17)  # of the reach, rounded up
+        short, late = Signal(), Signal()
         m.d.sync += [
-            clocks.eq((settings.window + parameters.samples - 1) >> parameters.sub_bits),
-            shift.eq(-settings.window),
-            vetoing.eq(settings.forbidden.any()),
-            enable.eq(settings.required.any() & (~vetoing | (clocks <= parameters.veto_depth))),
-            self.delay.eq(Mux(vetoing, clocks, 0)),
+            reach.eq(Mux(settings.guard != 0, settings.guard, settings.window)),
+            short.eq((settings.guard != 0) & (settings.guard < settings.window)),
+            clocks.eq((reach + parameters.samples - 1) >> parameters.sub_bits),
+            shift.eq(-reach),
+            late.eq(settings.forbidden.any() | (settings.maximum != 0) | (settings.guard != 0)),
+            enable.eq(settings.required.any() & ~short & (~late | (clocks <= parameters.veto_depth))),
+            self.delay.eq(Mux(late, clocks, 0)),
         ]
-        return settings, enable, shift
+        m.d.sync += self.plain.eq(~late & ((settings.minimum == 0) | (settings.minimum == sum(settings.required))))
+        return settings, enable, reach, shift
+
+    def _isolate(self, m, settings, reach, shift, finder):
+        m.submodules.isolation = isolation = Isolation(self.parameters)
+        m.d.comb += [
+            isolation.now.eq(self.now),
+            isolation.slot.eq(self.slot),
+            isolation.required.eq(settings.required),
+            isolation.maximum.eq(settings.maximum),
+            isolation.guard.eq(settings.guard),
+            isolation.reach.eq(reach),
+            isolation.shift.eq(shift),
+            isolation.clear.eq(self.clear),
+            isolation.completed.eq(finder.completed),
+            isolation.sub.eq(finder.sub),
+            isolation.contributing.eq(finder.contributing),
+        ]
+        return isolation

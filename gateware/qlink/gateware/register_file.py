@@ -52,6 +52,7 @@ RESTARTING = (
     "pattern_decision",
     "delay",
     "reference_delay",
+    "pattern_limits",
     "pattern_shifted",
     "accidental_clocks",
     "action_pulse",
@@ -190,6 +191,8 @@ class RegisterFile(wiring.Component):
         if register.name in ACCIDENTAL and not self._parameters.accidentals:
             return 0
         if register.part is Part.HISTOGRAM and not self._parameters.histogram_bins:
+            return 0
+        if register.name == "pattern_limits" and not self._parameters.multiplicity:
             return 0
         counts = {Repeat.ONCE: 1, Repeat.CHANNEL: self._parameters.channels, Repeat.PATTERN: self._parameters.patterns}
         counts[Repeat.ACTION] = self._parameters.pulses * OUTCOMES
@@ -355,6 +358,12 @@ class RegisterFile(wiring.Component):
                 settings.forbidden[p].eq(channels[16:]),
                 settings.window[p].eq(decision),
                 settings.outcome[p].eq(decision[16:]),
+            ]
+        for p, cell in enumerate(by_name["pattern_limits"]):
+            m.d.comb += [
+                settings.minimum[p].eq(cell.value),
+                settings.maximum[p].eq(cell.value[8:]),
+                settings.guard[p].eq(cell.value[16:]),
             ]
         if self._parameters.accidentals:
             m.d.comb += settings.accidental_clocks.eq(by_name["accidental_clocks"][0].value)

@@ -87,11 +87,11 @@ class Veto(wiring.Component):
     -------
     now : In(Now), of the clock that has come
     slot : In(Slot), `delay` clocks and one more behind `now`
-    forbidden, required : In(channels)
-    window : In(16), ticks
+    forbidden : In(channels)
+    window : In(16), ticks; no completion is longer
     shift : In, `delay * samples - window`
     clear : In(1), forget all clicks; the other settings may change only while it is high
-    fired, sub : In, a completion in `slot`, three clocks later
+    completed, sub, contributing : In, of a completion in `slot`, five clocks later
     vetoed : Out(1), eight clocks after `slot`
     active : Out(1)
     """
@@ -103,12 +103,12 @@ class Veto(wiring.Component):
                 "now": In(Now(parameters)),
                 "slot": In(Slot(parameters)),
                 "forbidden": In(parameters.channels),
-                "required": In(parameters.channels),
                 "window": In(16),
                 "shift": In(parameters.sub_bits),
                 "clear": In(1),
-                "fired": In(1),
+                "completed": In(1),
                 "sub": In(parameters.sub_bits),
+                "contributing": In(parameters.channels),
                 "vetoed": Out(1),
                 "active": Out(1),
             }
@@ -121,7 +121,7 @@ class Veto(wiring.Component):
         near4 = [delayed(m, near3, 1) for near3 in self._track(m)]
         number4 = delayed(m, self.slot.number, 4)
         clicks5 = delayed(m, self.slot.clicks, 5)
-        sub5 = delayed(m, self.sub, 2)
+        sub5, own6 = self.sub, delayed(m, self.contributing, 1)
 
         chosen4 = Mux(number4, near4[1], near4[0])
         near5, region5 = Signal(samples), Signal(samples)
@@ -147,11 +147,11 @@ class Veto(wiring.Component):
         same_region = ~(region6 ^ last_region6.replicate(len(region6)))
         other_near7, other_region7 = Signal(), Signal()
         m.d.sync += [
-            other_near7.eq((self.required & ~same_near).any()),
-            other_region7.eq((self.required & same_near & ~same_region).any()),
+            other_near7.eq((own6 & ~same_near).any()),
+            other_region7.eq((own6 & same_near & ~same_region).any()),
         ]
-        fired7, last_near7 = delayed(m, self.fired, 4), delayed(m, last_near6, 1)
-        m.d.sync += self.vetoed.eq(fired7 & (last_near7 ^ (other_near7 & ~other_region7)))
+        completed7, last_near7 = delayed(m, self.completed, 2), delayed(m, last_near6, 1)
+        m.d.sync += self.vetoed.eq(completed7 & (last_near7 ^ (other_near7 & ~other_region7)))
 
         return m
 

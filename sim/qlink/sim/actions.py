@@ -45,7 +45,9 @@ class Played:
 
 def lateness(pattern: Pattern, samples: int) -> int:
     """Clocks from a completing click to the verdict, besides what all patterns take."""
-    return -(-pattern.window // samples) + VETO_DECISION_CLOCKS if pattern.forbidden else 0
+    if pattern.plain:
+        return 0
+    return VETO_DECISION_CLOCKS + (-(-pattern.reach // samples) if pattern.vetoed else 0)
 
 
 def play(configuration: Configuration, timing: Timing, heralds: Sequence[Herald]) -> Played:

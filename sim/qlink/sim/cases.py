@@ -23,6 +23,7 @@ class Shape:
     delay_ticks: int = 0  # the longest delay of an input
     pulses: int = 0  # of an outcome's action table
     action_latency: int = 0  # clocks
+    multiplicity: bool = False  # patterns have multiplicities and guard times
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,23 @@ def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:
     required = channels[: rng.choice([1, 2, 2, 2, 3, shape.channels, 0])]
     others = channels[len(required) :]
     forbidden = others[: rng.choice([0, 0, 1, 2])]
-    longest = min(longest, VETO_CLOCKS * shape.samples) if forbidden else longest
+    limited = shape.multiplicity
+    minimum = limited * rng.choice([0, 0, rng.randint(0, len(required))])
+    maximum = limited * rng.choice([0, 0, rng.randint(minimum or len(required), len(required))])
+    guarded = limited and rng.random() < 0.3
+    longest = min(longest, VETO_CLOCKS * shape.samples) if forbidden or maximum or guarded else longest
     window = rng.choice([rng.randint(0, 8), rng.randint(0, longest), longest])
     shifted = rng.sample(required, rng.randint(0, len(required)))
-    return Pattern(frozenset(required), window, rng.choice(list(Outcome)), frozenset(forbidden), frozenset(shifted))
+    return Pattern(
+        required=frozenset(required),
+        window=window,
+        outcome=rng.choice(list(Outcome)),
+        forbidden=frozenset(forbidden),
+        shifted=frozenset(shifted),
+        minimum=minimum,
+        maximum=maximum,
+        guard=rng.choice([window, rng.randint(window, longest)]) if guarded and window <= longest else 0,
+    )
 
 
 def random_actions(rng: Random, shape: Shape, patterns: Sequence[Pattern]) -> dict[Outcome, tuple[Pulse, ...]]:

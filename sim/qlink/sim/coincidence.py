@@ -17,6 +17,7 @@ from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, HeraldFlag, 
 Edge = tuple[int, int]  # tick, channel
 ALL_TIME = 2**64
 NO_GATE = Gate(0, 0)
+DEAD_CLOCKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """All required channels clicked within the window; `decided` is the clock of the verdict."""
+    """Enough required channels clicked within the window; `decided` is the clock of the verdict."""
 
     decided: int
     pattern: int
@@ -82,6 +83,7 @@ def observe(
         counts.update(counter_index(CounterGroup.GATED, channel) for _, channel in counted)
         for number, pattern in enumerate(configuration.patterns):
             completed.extend(complete(number, pattern, samples, attempt, counted))
+    completed = [judge(configuration.patterns[c.pattern], c, all_counted) for c in completed]
     completed = [completion for completion in completed if completion.decided < end]
     heralds = list(announce(configuration, samples, completed, missed, counts))
     for number, pattern in enumerate(configuration.patterns):
@@ -157,18 +159,39 @@ def gated(configuration: Configuration, attempt: Attempt, clicks: Sequence[Edge]
 def complete(
     number: int, pattern: Pattern, samples: int, attempt: Attempt, clicks: Sequence[Edge]
 ) -> Iterator[Completion]:
-    """Find one pattern in one attempt's clicks: greedy, one to one, the newest unconsumed click of each channel."""
+    """Find one pattern in one attempt's clicks: greedy, one to one, the newest unconsumed click of each channel.
+
+    With a minimum below the number of channels, none completes in the clock of a completion and in the two after it.
+    """
     forbidden = [tick for tick, channel in clicks if channel in pattern.forbidden]
-    delay = -(-pattern.window // samples) if pattern.forbidden else 0
+    delay = -(-pattern.reach // samples) if pattern.vetoed else 0
+    least = pattern.minimum or len(pattern.required)
+    dead_clocks = DEAD_CLOCKS if least < len(pattern.required) else 0
     held: dict[int, int] = {}
+    alive_from = 0  # clock
     for tick, group in groupby(clicks, lambda click: click[0]):
         arrived = {channel: tick for _, channel in group if channel in pattern.required}
-        held |= arrived
-        if arrived and held.keys() == pattern.required and tick - min(held.values()) <= pattern.window:
+        held = {channel: at for channel, at in (held | arrived).items() if tick - at <= pattern.window}
+        if arrived and len(held) >= least and tick // samples >= alive_from:
             first = min(held.values())
-            vetoed = any(abs(click - first) <= pattern.window for click in _near(forbidden, first))
+            vetoed = any(abs(click - first) <= pattern.reach for click in _near(forbidden, first))
             yield Completion(tick // samples + delay, number, tick, held, vetoed, attempt)
-            held = {}
+            held, alive_from = {}, tick // samples + dead_clocks
+
+
+def judge(pattern: Pattern, completion: Completion, clicks: Sequence[Edge]) -> Completion:
+    """Veto a completion with too many channels, or with clicks in its guard time, whatever attempt these are of."""
+    if completion.vetoed or not (pattern.maximum or pattern.guard):
+        return completion
+    first, last = min(completion.clicks.values()), completion.tick
+    around = (bisect_left(clicks, (tick, 0)) for tick in (first - pattern.guard, last + pattern.reach + 1))
+    own = [(tick, channel) for tick, channel in clicks[slice(*around)] if channel in pattern.required]
+    crowded = pattern.maximum and any(
+        len({channel for tick, channel in own if start <= tick <= start + pattern.reach}) > pattern.maximum
+        for start in completion.clicks.values()
+    )
+    near = pattern.guard and any(tick < first or last < tick <= last + pattern.guard for tick, _ in own)
+    return replace(completion, vetoed=bool(crowded or near))
 
 
 def _near(ticks: Sequence[int], tick: int) -> Sequence[int]:
@@ -185,7 +208,7 @@ def accidentals(pattern: Pattern, clocks: int, samples: int, clicks: Sequence[Ed
     if not clocks or not pattern.shifted:
         return []
     late = sorted((tick + clocks * samples * (channel in pattern.shifted), channel) for tick, channel in clicks)
-    plain = replace(pattern, forbidden=frozenset())
+    plain = replace(pattern, forbidden=frozenset(), maximum=0, guard=0)
     return [completion.tick for completion in complete(0, plain, samples, Attempt(0, 0, ALL_TIME), late)]
 
 

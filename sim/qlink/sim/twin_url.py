@@ -55,6 +55,7 @@ class Options:
     clocks_per_byte: int = 1
     skipping: int = 1  # 0: compute every clock
     lean: int = 0  # 1: a board with clicks, gates, patterns and counters only, which is quicker
+    multiplicity: int = 0  # 1: patterns have multiplicities and guard times
 
     def __post_init__(self) -> None:
         _at_least("seed", self.seed, 0)
@@ -63,7 +64,7 @@ class Options:
         for name in ("tick_ps", "duration_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} has to be above 0, not {getattr(self, name)}")
-        for name in ("skipping", "lean"):
+        for name in ("skipping", "lean", "multiplicity"):
             if getattr(self, name) not in (0, 1):
                 raise ValueError(f"{name} has to be 0 or 1, not {getattr(self, name)}")
 
@@ -76,6 +77,7 @@ class Options:
             samples=self.samples,
             clock_hz=min(max(hertz, 1), MAX_CLOCK_HZ),
             tick_fs=round(self.tick_ps * 1000),
+            multiplicity=bool(self.multiplicity),
         )
         return whole.lean() if self.lean else whole
 
