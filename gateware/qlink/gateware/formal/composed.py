@@ -126,9 +126,9 @@ CLAIMS = (
                 30,
             ),
             Mutation(
-                "a record tells of the newest attempt",
-                Edit("herald", "entry.attempt - older", "entry.attempt"),
-                42,
+                "a record's position is not from its reference",
+                Edit("herald", "record.tick - reference", "record.tick"),
+                40,
             ),
         ),
         size=f"2 channels, 1 pattern, 2 samples, settings of {BITS} bits, {HERALDS} heralds, cleared for 3 clocks",
