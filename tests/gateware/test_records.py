@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import pytest
 
-from qlink.firmware_bridge.encoding import Counter, Herald, Loss, Reply, encode_record
-from qlink.firmware_bridge.wire import BODIES, HEADER, OFFSET_BITS, REQUEST, Kind
+from qlink.firmware_bridge.encoding import Counter, Herald, Loss, Reply, Time, encode_record
+from qlink.firmware_bridge.wire import BODIES, HEADER, OFFSET_BITS, REQUEST, Kind, TimeSource
 from qlink.gateware.layouts import record_words, shape_of, stamped
 from qlink.gateware.record_queue import RecordQueue
 from qlink.gateware.records import Merger, Serialiser
@@ -29,6 +29,10 @@ EVENTS = {
     Kind.COUNTER: (Counter(TICK, 9, 128, 2**63), {"snapshot": 9, "index": 128, "value": 2**63}),
     Kind.LOSS: (Loss(TICK, 5, 2**48 - 1, 49), {"begin": 5, "count": 2**48 - 1, "source": 49}),
     Kind.REPLY: (Reply(TICK, 255, 3, 0x1234, 2**31), {"id": 255, "status": 3, "address": 0x1234, "value": 2**31}),
+    Kind.TIME: (
+        Time(TICK, TimeSource.TEN_MHZ, 7, 2**63),
+        {"source": TimeSource.TEN_MHZ, "number": 7, "edges": 2**63},
+    ),
 }
 
 

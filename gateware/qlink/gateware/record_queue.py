@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, enum, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.wire import PAGE_BITS
@@ -10,6 +10,8 @@ from qlink.firmware_bridge.wire import PAGE_BITS
 from .layouts import WORD_BITS, RecordWord
 
 __all__ = ["RecordQueue"]
+
+IN_FLIGHT = 4  # entries that still come when there is said to be no room
 
 
 class Tag(enum.Enum, shape=2):
@@ -22,6 +24,51 @@ class Tag(enum.Enum, shape=2):
 
 
 Entry = data.StructLayout({"word": WORD_BITS, "tag": Tag})
+
+
+class _Store(wiring.Component):
+    """A queue without a guard: who writes sees to it that there is room. Its memory hangs on registers.
+
+    Members
+    -------
+    word : In(Entry)
+    write : In(1)
+    level : Out, entries held; follows `write` by two clocks
+    oldest, valid : Out, what is to be taken next, and whether there is anything
+    take : In(1), show the next
+    empty : Out(1), there is nothing, nor on its way
+    """
+
+    def __init__(self, depth):
+        self._depth = depth
+        super().__init__(
+            {
+                "word": In(Entry),
+                "write": In(1),
+                "level": Out(range(depth + 1)),
+                "oldest": Out(Entry),
+                "valid": Out(1),
+                "take": In(1),
+                "empty": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=Entry, depth=self._depth, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        m.d.sync += [write.en.eq(self.write), write.data.eq(self.word), write.addr.eq(write.addr + write.en)]
+        m.d.comb += [
+            read.en.eq((self.level != 0) & (~self.valid | self.take)),
+            self.oldest.eq(read.data),
+            self.empty.eq((self.level == 0) & ~write.en & ~self.valid),
+        ]
+        m.d.sync += [
+            self.level.eq(self.level + write.en - read.en),
+            read.addr.eq(read.addr + read.en),
+            self.valid.eq(read.en | self.valid & ~self.take),
+        ]
+        return m
 
 
 class RecordQueue(wiring.Component):
@@ -45,12 +92,10 @@ class RecordQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=Entry.size, depth=self._depth + 1)
-        written = Signal(Entry)
-        m.d.comb += [fifo.w_data.eq(written)]
-        pending = self._write(m, fifo, written)
+        m.submodules.fifo = fifo = _Store(self._depth)
+        pending = self._write(m, fifo, fifo.word)
         fetched = self._read(m, fifo)
-        m.d.comb += self.idle.eq(~self.i.valid & ~pending & (fifo.level == 0) & ~fetched & ~self.o.valid)
+        m.d.comb += self.idle.eq(~self.i.valid & ~pending & fifo.empty & ~fetched & ~self.o.valid)
         return m
 
     def _write(self, m, fifo, written):
@@ -69,8 +114,8 @@ class RecordQueue(wiring.Component):
             ]
         with m.If(self.i.ready):
             m.d.sync += holding.eq(self.i.valid)
-        m.d.sync += room.eq(fifo.level < self._depth - 2)
-        m.d.comb += fifo.w_en.eq(holding & room)
+        m.d.sync += room.eq(fifo.level < self._depth - IN_FLIGHT)
+        m.d.comb += fifo.write.eq(holding & room)
         with m.FSM():
             with m.State("WORDS"):
                 with m.If(same.all() | ~holding):
@@ -96,9 +141,9 @@ class RecordQueue(wiring.Component):
         tag = entry.tag.as_value()
         record = self.o.payload
         room = ~self.o.valid | self.o.ready
-        m.d.comb += fifo.r_en.eq(room | ~fetched)
-        with m.If(fifo.r_en):
-            m.d.sync += [entry.eq(fifo.r_data), fetched.eq(fifo.r_rdy)]
+        m.d.comb += fifo.take.eq(room | ~fetched)
+        with m.If(fifo.take):
+            m.d.sync += [entry.eq(fifo.oldest), fetched.eq(fifo.valid)]
         with m.If(room):
             m.d.sync += [
                 self.o.valid.eq(fetched & ~tag[1]),

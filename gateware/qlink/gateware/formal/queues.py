@@ -199,7 +199,7 @@ CLAIMS = (
             ),
             Mutation(
                 "room is seen where there is none",
-                Edit("record_queue", "fifo.level < self._depth - 2", "fifo.level < self._depth + 2"),
+                Edit("record_queue", "fifo.level < self._depth - IN_FLIGHT", "fifo.level < self._depth + 2"),
                 20,
             ),
         ),
