@@ -71,9 +71,8 @@ class Parameters:
 
     def lean(self) -> "Parameters":
         """The same board with nothing but clicks, gates, patterns, counters and their stream: quicker to simulate."""
-        return replace(
-            self, delay_depth=0, sequencer=False, accidentals=False, histogram_bins=0, filter_depth=0, pulses=0
-        )
+        less = {"delay_depth": 0, "histogram_bins": 0, "filter_depth": 0, "pulses": 0}
+        return replace(self, sequencer=False, sync=False, accidentals=False, multiplicity=False, **less)
 
     @property
     def herald_latency(self) -> int:
