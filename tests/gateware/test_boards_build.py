@@ -18,7 +18,7 @@ PROFILE = PROFILES[DEFAULT]
 @pytest.fixture(scope="module")
 def tools():
     try:
-        return find_tools()
+        return find_tools(PROFILE.family.toolchain)
     except ToolMissing as error:
         pytest.skip(str(error))
 
@@ -91,7 +91,7 @@ def test_a_tool_can_be_chosen_by_the_environment(monkeypatch):
     monkeypatch.setenv("YOSYS", "nice /opt/yosys")
     monkeypatch.setenv("NEXTPNR_ECP5", "nextpnr-ecp5")
     monkeypatch.setenv("ECPPACK", "ecppack")
-    assert find_tools().yosys == ("nice", "/opt/yosys")
+    assert find_tools(PROFILE.family.toolchain).yosys == ("nice", "/opt/yosys")
 
 
 @pytest.mark.skipif("QLINK_BOARD_BUILD" not in os.environ, reason="takes many minutes: set QLINK_BOARD_BUILD to 1")

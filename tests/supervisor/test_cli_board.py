@@ -100,16 +100,39 @@ def test_a_missing_toolchain_is_told_with_its_remedy(monkeypatch: pytest.MonkeyP
 def test_an_unknown_board_is_refused_with_those_that_there_are() -> None:
     result = run("build", "--board", "versa")
     assert result.exit_code == 2
-    assert "there is no board 'versa'; it has to be one of ecpix5-45f, ecpix5-85f" in result.output
+    assert "there is no board 'versa'; it has to be one of ecpix5-45f, ecpix5-85f, versa-ecp5-5g" in result.output
 
 
 def test_list_profiles_names_every_board() -> None:
     result = run("list", "--profiles", "--json")
     profiles = json.loads(result.stdout)["profiles"]
-    assert [profile["board"] for profile in profiles] == ["ecpix5-45f", "ecpix5-85f"]
+    assert [profile["board"] for profile in profiles][:2] == ["ecpix5-45f", "ecpix5-85f"]
     assert profiles[0]["detectors"][0] == "PMOD0 pin 1 (ball T25)"
-    assert profiles[0]["tick_ps"] == PROFILES["ecpix5-45f"].tick_ps
-    assert "ecpix5-85f" in run("list", "--profiles").output
+    assert profiles[0]["tick_ps"] == pytest.approx(1e12 / profiles[0]["clock_hz"] / 4)
+    by_name = {profile["board"]: profile for profile in profiles}
+    assert by_name["ulx3s-85f-ft232h"]["bytes_per_s"] == 40_000_000
+    assert by_name["arty-a7-35t"]["timing_verified"] is False
+    latency = by_name["ulx3s-12f"]["herald_latency"]
+    assert latency["ns"] == pytest.approx(10 * latency["clocks"])
+    assert set(by_name) == set(PROFILES)
+
+
+def test_list_profiles_says_which_timing_was_never_verified() -> None:
+    words = run("list", "--profiles").output
+    assert "arty-a7-35t" in words
+    assert "unverified" in words
+
+
+def test_build_makes_a_vendor_project_where_there_is_no_free_toolchain(monkeypatch: pytest.MonkeyPatch) -> None:
+    def emit(profile: Any, directory: Path, _progress: Any) -> builder.VendorProject:
+        script = directory / "qlink.tcl"
+        return builder.VendorProject(profile.name, directory, script, "vivado -source qlink.tcl", profile.latency)
+
+    monkeypatch.setattr(builder, "emit", emit)
+    result = run("build", "--board", "arty-a7-35t", "--output", "arty")
+    assert "vivado -source qlink.tcl" in result.output
+    assert "Nobody has checked its timing" in result.output
+    assert json.loads(run("build", "--board", "arty-a7-35t", "--json").stdout)["timing_met"] is None
 
 
 def test_list_shows_what_is_on_usb(monkeypatch: pytest.MonkeyPatch) -> None:

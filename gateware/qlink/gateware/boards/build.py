@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..top import uart_top
-from .board_top import PIN_CLOCKS, BoardTop
-from .profile import Profile
+from ..top import ft245_top, uart_top
+from .board_top import BoardTop
+from .family import NAME, Toolchain
+from .profile import Latency, Profile
 from .report import ClockTiming, Usage, clock_timings, usage, worst_paths
 from .report import Path as TimingPath
 from .tools import BuildError, Tools, find_tools, run_tool
 
-__all__ = ["SEEDS", "BuildReport", "Latency", "TimingMissed", "build", "synthesise"]
+__all__ = ["SEEDS", "BuildReport", "Latency", "TimingMissed", "VendorProject", "build", "emit", "synthesise"]
 
-NAME = "qlink"
 SEEDS = (1, 2, 3, 4)
 PATIENCE_S = 3600  # for one seed; the whole engine takes a quarter of an hour on a free core
 
@@ -27,30 +27,9 @@ Progress = Callable[[str], None]
 CoreFactory = Callable[[Profile], Any]
 
 
-def engine_with_uart(profile: Profile) -> Any:
-    """Return the core that a board gets: the timing engine behind a UART."""
-    return uart_top(profile.parameters, profile.baud)
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """From the clock in which a detector's edge is sampled to the edge at the herald pin; pads and wires not counted.
-
-    `engine_clocks` is what the register `herald_latency` says: samples in the logic to herald in the logic.
-    Patterns with forbidden channels are decided a window later.
-    """
-
-    engine_clocks: int
-    pin_clocks: int
-    clock_ns: float
-
-    @property
-    def clocks(self) -> int:
-        return self.engine_clocks + self.pin_clocks
-
-    @property
-    def ns(self) -> float:
-        return self.clocks * self.clock_ns
+def engine_with_link(profile: Profile) -> Any:
+    """Return the core that a board gets: the timing engine behind its UART or FIFO."""
+    return ft245_top(profile.parameters) if profile.fifo else uart_top(profile.parameters, profile.baud)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +84,7 @@ def build(
     progress: Progress = print,
     *,
     seeds: Sequence[int] = SEEDS,
-    core: CoreFactory = engine_with_uart,
+    core: CoreFactory = engine_with_link,
     patience_s: float = PATIENCE_S,
 ) -> BuildReport:
     """Make a bitstream for `profile` in `directory`, and return what became of it.
@@ -115,7 +94,8 @@ def build(
     routed as it comes, to tell what is too long. Raises `TimingMissed` when no seed meets it, `ToolMissing` and
     `ToolFailed`.
     """
-    tools = find_tools()
+    toolchain = _toolchain(profile)
+    tools = find_tools(toolchain)
     synthesise(profile, directory, progress, core=core)
     reports = []
     for seed in seeds:
@@ -123,7 +103,7 @@ def build(
         reports.append(_lay_out(profile, directory, seed, tools, patience_s))
         if reports[-1].met:
             progress("packing the bitstream")
-            _pack(directory, tools)
+            run_tool(tools.pack, list(toolchain.pack_arguments), directory)
             return reports[-1]
         worst = reports[-1].clocks[0]
         progress(f"seed {seed}: {worst.clock} reaches {worst.achieved_mhz:.1f} of {worst.target_mhz:.1f} MHz")
@@ -131,12 +111,13 @@ def build(
 
 
 def synthesise(
-    profile: Profile, directory: Path, progress: Progress = print, *, core: CoreFactory = engine_with_uart
+    profile: Profile, directory: Path, progress: Progress = print, *, core: CoreFactory = engine_with_link
 ) -> None:
     """Elaborate and synthesise into `directory`, up to the netlist that place and route starts from."""
-    tools = find_tools()
+    toolchain = _toolchain(profile)
+    tools = find_tools(toolchain)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{NAME}.bit").unlink(missing_ok=True)  # an older one would be mistaken for this one's
+    bitstream(profile, directory).unlink(missing_ok=True)  # an older one would be mistaken for this one's
     progress("elaborating")
     top = BoardTop(profile, core(profile))
     profile.platform().prepare(top, NAME, script_after_read=COLLISIONS_DO_NOT_MATTER).extract(directory)
@@ -144,34 +125,70 @@ def synthesise(
     run_tool(tools.yosys, ["-q", "-l", f"{NAME}.rpt", f"{NAME}.ys"], directory)
 
 
+@dataclass(frozen=True, slots=True)
+class VendorProject:
+    """What the vendor's toolchain makes a bitstream of: `script` does so when run in `directory`."""
+
+    board: str
+    directory: Path
+    script: Path
+    command: str
+    latency: Latency
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values only, for JSON."""
+        latency = asdict(self.latency) | {"clocks": self.latency.clocks, "ns": self.latency.ns}
+        return {
+            "board": self.board,
+            "directory": str(self.directory),
+            "script": str(self.script),
+            "command": self.command,
+            "timing_met": None,
+            "herald_latency": latency,
+        }
+
+
+def emit(
+    profile: Profile, directory: Path, progress: Progress = print, *, core: CoreFactory = engine_with_link
+) -> VendorProject:
+    """Write Verilog, constraints and script for the vendor's toolchain, which is not run: its timing is not known."""
+    directory.mkdir(parents=True, exist_ok=True)
+    progress("elaborating")
+    profile.platform().prepare(BoardTop(profile, core(profile)), NAME).extract(directory)
+    script = directory / f"{NAME}.tcl"
+    return VendorProject(profile.name, directory, script, f"vivado -mode batch -source {script.name}", profile.latency)
+
+
+def bitstream(profile: Profile, directory: Path) -> Path:
+    """Return where `build` leaves the bitstream."""
+    return directory / f"{NAME}.{profile.family.toolchain.extension if profile.family.toolchain else 'bit'}"
+
+
+def _toolchain(profile: Profile) -> Toolchain:
+    if profile.family.toolchain is None:
+        raise BuildError(f"no free toolchain lays out an {profile.family.name}: {profile.name} has a vendor project")
+    return profile.family.toolchain
+
+
 def _lay_out(profile: Profile, directory: Path, seed: int, tools: Tools, patience_s: float) -> BuildReport:
-    platform = profile.platform()
+    toolchain = _toolchain(profile)
     arguments = [
-        *("--quiet", "--log", f"{NAME}.tim"),
-        platform._nextpnr_device_options[platform.device],
-        *("--package", platform._nextpnr_package_options[platform.package].upper()),
-        *("--speed", platform.speed),
-        *("--json", f"{NAME}.json", "--lpf", f"{NAME}.lpf", "--textcfg", f"{NAME}.config"),
+        *("--quiet", "--log", f"{NAME}.tim", "--json", f"{NAME}.json"),
+        *toolchain.place_arguments(profile.platform()),
         *("--seed", str(seed)),
-        *("--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"),
-        *("--router", "router2"),
         *("--report", "report.json", "--detailed-timing-report", "--timing-allow-fail"),  # judged by us
     ]
     try:
-        run_tool(tools.nextpnr, [*arguments, "--tmg-ripup"], directory, patience_s)  # ends with every way short enough
+        run_tool(tools.nextpnr, [*arguments, *toolchain.patient_arguments], directory, patience_s)
     except TimeoutError:
         run_tool(tools.nextpnr, arguments, directory)
     report = json.loads((directory / "report.json").read_text())
     return BuildReport(
         board=profile.name,
-        bitstream=directory / f"{NAME}.bit",
+        bitstream=bitstream(profile, directory),
         seed=seed,
         clocks=clock_timings(report),
-        usage=usage(report),
+        usage=usage(report, toolchain.cells),
         paths=worst_paths(report),
-        latency=Latency(profile.parameters.herald_latency, PIN_CLOCKS, profile.clock_ns),
+        latency=profile.latency,
     )
-
-
-def _pack(directory: Path, tools: Tools) -> None:
-    run_tool(tools.ecppack, ["--input", f"{NAME}.config", "--bit", f"{NAME}.bit", "--compress"], directory)

@@ -12,7 +12,16 @@ from amaranth.lib import io, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["INPUT_CLOCKS", "SAMPLES", "ClockTree", "GearedInput", "PllSettings", "clock_domains", "pll_settings"]
+__all__ = [
+    "INPUT_CLOCKS",
+    "SAMPLES",
+    "ClockTree",
+    "GearedInput",
+    "PllSettings",
+    "clock_domains",
+    "ecp5_pll",
+    "pll_settings",
+]
 
 SAMPLES = 4
 
@@ -54,6 +63,45 @@ def clock_domains() -> list[ClockDomain]:
     return [ClockDomain("start", reset_less=True), ClockDomain("edge"), sync]
 
 
+def ecp5_pll(m, board_clock, board_hz, output_hz):
+    """Make `output_hz` of `board_clock`. Returns the clock and whether it is locked."""
+    settings = pll_settings(board_hz, output_hz)
+    fast, locked = Signal(), Signal()
+    m.submodules.pll = Instance(
+        "EHXPLLL",
+        a_FREQUENCY_PIN_CLKI=f"{board_hz / 1e6:g}",
+        a_FREQUENCY_PIN_CLKOP=f"{output_hz / 1e6:g}",
+        a_ICP_CURRENT="12",
+        a_LPF_RESISTOR="8",
+        p_PLLRST_ENA="DISABLED",
+        p_INTFB_WAKE="DISABLED",
+        p_STDBY_ENABLE="DISABLED",
+        p_DPHASE_SOURCE="DISABLED",
+        p_OUTDIVIDER_MUXA="DIVA",
+        p_CLKI_DIV=settings.reference,
+        p_CLKFB_DIV=settings.feedback,
+        p_CLKOP_ENABLE="ENABLED",
+        p_CLKOP_DIV=settings.output,
+        p_CLKOP_CPHASE=settings.output - 1,
+        p_CLKOP_FPHASE=0,
+        p_FEEDBK_PATH="CLKOP",
+        i_CLKI=board_clock,
+        i_CLKFB=fast,
+        i_RST=Const(0),
+        i_STDBY=Const(0),
+        i_PHASESEL0=Const(0),
+        i_PHASESEL1=Const(0),
+        i_PHASEDIR=Const(1),
+        i_PHASESTEP=Const(1),
+        i_PHASELOADREG=Const(1),
+        i_PLLWAKESYNC=Const(0),
+        i_ENCLKOP=Const(0),
+        o_CLKOP=fast,
+        o_LOCK=locked,
+    )
+    return fast, locked
+
+
 class ClockTree(wiring.Component):
     """Drive the `clock_domains`: `edge`, `sync` (half of `edge`) and `start`, the board clock of `board_hz`.
 
@@ -78,8 +126,8 @@ class ClockTree(wiring.Component):
         m = Module()
         m.d.comb += ClockSignal("start").eq(self.board_clock)
 
-        locked, stop = Signal(), Signal()
-        fast = self._pll(m, locked)
+        stop = Signal()
+        fast, locked = ecp5_pll(m, self.board_clock, self._board_hz, self._edge_hz)
         m.submodules.global_reset = Instance("GSR", i_GSR=locked & ~self.board_reset)  # active low
         self._start_up(m, locked, stop)
         m.submodules.stopper = Instance("ECLKSYNCB", i_ECLKI=fast, i_STOP=stop, o_ECLKO=ClockSignal("edge"))
@@ -92,43 +140,6 @@ class ClockTree(wiring.Component):
             o_CDIVX=ClockSignal(),
         )
         return m
-
-    def _pll(self, m, locked):
-        settings = pll_settings(self._board_hz, self._edge_hz)
-        fast = Signal()
-        m.submodules.pll = Instance(
-            "EHXPLLL",
-            a_FREQUENCY_PIN_CLKI=f"{self._board_hz / 1e6:g}",
-            a_FREQUENCY_PIN_CLKOP=f"{self._edge_hz / 1e6:g}",
-            a_ICP_CURRENT="12",
-            a_LPF_RESISTOR="8",
-            p_PLLRST_ENA="DISABLED",
-            p_INTFB_WAKE="DISABLED",
-            p_STDBY_ENABLE="DISABLED",
-            p_DPHASE_SOURCE="DISABLED",
-            p_OUTDIVIDER_MUXA="DIVA",
-            p_CLKI_DIV=settings.reference,
-            p_CLKFB_DIV=settings.feedback,
-            p_CLKOP_ENABLE="ENABLED",
-            p_CLKOP_DIV=settings.output,
-            p_CLKOP_CPHASE=settings.output - 1,
-            p_CLKOP_FPHASE=0,
-            p_FEEDBK_PATH="CLKOP",
-            i_CLKI=self.board_clock,
-            i_CLKFB=fast,
-            i_RST=Const(0),
-            i_STDBY=Const(0),
-            i_PHASESEL0=Const(0),
-            i_PHASESEL1=Const(0),
-            i_PHASEDIR=Const(1),
-            i_PHASESTEP=Const(1),
-            i_PHASELOADREG=Const(1),
-            i_PLLWAKESYNC=Const(0),
-            i_ENCLKOP=Const(0),
-            o_CLKOP=fast,
-            o_LOCK=locked,
-        )
-        return fast
 
     def _start_up(self, m, locked, stop):
         """Count board clocks since lock; each step lasts eight of them."""

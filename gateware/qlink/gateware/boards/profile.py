@@ -1,14 +1,22 @@
 """What a board is to us: its pins, its clock, its USB chip."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qlink.firmware_bridge.registers import OUTPUTS
 
 from ..parameters import Parameters
+from . import gearing, sampling
+from .family import ECP5, Family
 
-__all__ = ["Pin", "Profile"]
+__all__ = ["OUTPUT_CLOCKS", "Fifo", "Latency", "Pin", "Profile"]
+
+#: The register in the herald pin's own IO cell, which makes clock-to-pin the same on every pin and in every build.
+OUTPUT_CLOCKS = 1
+
+FIFO_BYTES_PER_S = 40_000_000  # what an FT232H or FT2232H carries, as users of its synchronous FIFO report
+UART_BITS = 10  # that a byte takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +24,62 @@ class Pin:
     """A contact that the user wires, and the FPGA ball behind it."""
 
     connector: str
-    contact: int
+    contact: int | str
     ball: str
 
     def __str__(self) -> str:
         return f"{self.connector} pin {self.contact} (ball {self.ball})"
 
 
+@dataclass(frozen=True, slots=True)
+class Fifo:
+    """The pins of an FT232H or FT2232H in synchronous FIFO mode. `clock` is CLKOUT, 60 MHz."""
+
+    data: tuple[Pin, ...]
+    clock: Pin
+    txe_n: Pin
+    rxf_n: Pin
+    wr_n: Pin
+    rd_n: Pin
+    oe_n: Pin
+    siwu_n: Pin
+
+    @property
+    def pins(self) -> tuple[Pin, ...]:
+        return (*self.data, self.clock, self.txe_n, self.rxf_n, self.wr_n, self.rd_n, self.oe_n, self.siwu_n)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """From the clock in which a detector's edge is sampled to the edge at the herald pin; pads and wires not counted.
+
+    `engine_clocks` is what the register `herald_latency` says: samples in the logic to herald in the logic.
+    Patterns with forbidden channels are decided a window later.
+    """
+
+    engine_clocks: int
+    pin_clocks: int
+    clock_ns: float
+
+    @property
+    def clocks(self) -> int:
+        return self.engine_clocks + self.pin_clocks
+
+    @property
+    def ns(self) -> float:
+        return self.clocks * self.clock_ns
+
+
 @dataclass(frozen=True)
 class Profile:
     """One board as this project uses it.
 
-    `detectors[c]` is the input of channel c, `heralds[b]` the output of outcome b. All of them are of the IO type
-    `io_type`, and so are the `actions`, outputs with the resolution of a clock. `samples` subticks a clock come from
-    the input gearing, so one tick is 1 / (clock_hz * samples).
+    `detectors[c]` is the input of channel c, `heralds[b]` the output of outcome b, `actions` are outputs with the
+    resolution of a clock. `samples` subticks a clock come from the input gearing, so one tick is
+    1 / (clock_hz * samples). `sizes` are further `Parameters`. Bytes travel by UART at `baud`, or by `fifo` when there
+    is one.
+
+    `verified`: place and route of the whole engine has met the clock; otherwise nobody knows yet whether it does.
     """
 
     name: str
@@ -41,11 +91,16 @@ class Profile:
     baud: int
     interface: int  # of the FTDI chip, from 1: the one that is the UART
     programmers: Mapping[str, str]  # FTDI chip on the board -> the board's name at openFPGALoader
-    io_type: str = "LVCMOS33"
     samples: int = 4
     patterns: int = 8
     actions: tuple[Pin, ...] = ()  # outputs of feed-forward; without any the board has none
     pulses: int = 2  # of an outcome's action table
+    family: Family = ECP5
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+    triggers: tuple[Pin, ...] = ()  # of the sequencer's outputs, from 0 on
+    fifo: Fifo | None = None
+    dedicated_clock: bool = False  # iCE40: the clock's pin is the one that the PLL takes its input from
+    verified: bool = False
 
     def __post_init__(self) -> None:
         balls = [pin.ball for pin in self.pins]
@@ -58,7 +113,10 @@ class Profile:
 
     @property
     def pins(self) -> tuple[Pin, ...]:
-        return (*self.detectors, self.reference, *self.heralds, *self.actions)
+        return (
+            *(*self.detectors, self.reference, *self.heralds, *self.triggers, *self.actions),
+            *(self.fifo.pins if self.fifo else ()),
+        )
 
     @property
     def parameters(self) -> Parameters:
@@ -69,6 +127,7 @@ class Profile:
             clock_hz=self.clock_hz,
             board=self.name[:4].upper(),
             pulses=self.pulses if self.actions else 0,
+            **self.sizes,
         )
 
     @property
@@ -87,3 +146,23 @@ class Profile:
     @property
     def clock_ns(self) -> float:
         return 1e9 / self.clock_hz
+
+    @property
+    def latency(self) -> Latency:
+        input_clocks = gearing.INPUT_CLOCKS if self.samples == gearing.SAMPLES else sampling.INPUT_CLOCKS[self.samples]
+        return Latency(self.parameters.herald_latency, input_clocks + OUTPUT_CLOCKS, self.clock_ns)
+
+    @property
+    def link(self) -> str:
+        """The name of the byte link's pins, as a resource of the platform."""
+        return "fifo" if self.fifo else "uart"
+
+    @property
+    def transport(self) -> str:
+        """The kind of byte link."""
+        return "FT245 FIFO" if self.fifo else f"UART, {self.baud / 1e6:g} Mbaud"
+
+    @property
+    def bytes_per_s(self) -> float:
+        """What the byte link carries."""
+        return FIFO_BYTES_PER_S if self.fifo else self.baud / UART_BITS

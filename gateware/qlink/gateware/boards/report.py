@@ -8,8 +8,6 @@ from typing import Any
 
 __all__ = ["ClockTiming", "Path", "Usage", "clock_timings", "usage", "worst_paths"]
 
-_CELLS = {"LUTs": "TRELLIS_COMB", "FFs": "TRELLIS_FF", "EBR": "DP16KD", "distributed RAM": "TRELLIS_RAMW"}
-
 
 @dataclass(frozen=True, slots=True)
 class ClockTiming:
@@ -61,10 +59,10 @@ def clock_timings(report: Mapping[str, Any]) -> tuple[ClockTiming, ...]:
     return tuple(sorted(timings, key=lambda timing: timing.slack_ns))
 
 
-def usage(report: Mapping[str, Any]) -> tuple[Usage, ...]:
-    """Return LUTs, FFs and RAMs; the others say nothing about how full the chip is."""
+def usage(report: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Usage, ...]:
+    """Return LUTs, FFs and RAMs, by `names`; the others say nothing about how full the chip is."""
     cells = report["utilization"]
-    return tuple(Usage(what, cells[cell]["used"], cells[cell]["available"]) for what, cell in _CELLS.items())
+    return tuple(Usage(what, cells[cell]["used"], cells[cell]["available"]) for what, cell in names.items())
 
 
 def worst_paths(report: Mapping[str, Any], count: int = 5) -> tuple[Path, ...]:
@@ -103,7 +101,7 @@ def _end(pin: Mapping[str, Any]) -> str:
 
 def _plain(name: str) -> str:
     """Return the designer's name, which Yosys prolongs by the cells on the way."""
-    return re.split(r"(?:_TRELLIS_FF|_LUT4|_CCU2C|_PFUMX|_L6MUX21|\$CCU2)_?", name, maxsplit=1)[0]
+    return re.split(r"(?:_TRELLIS_FF|_LUT4|_CCU2C|_PFUMX|_L6MUX21|\$CCU2|_SB_)_?", name, maxsplit=1)[0]
 
 
 def _clock(name: str) -> str:

