@@ -59,12 +59,11 @@ def test_pair_source_counts_equal_the_published_ones(window: int, heralds: list[
     assert result.duration_s == pytest.approx(0.196, abs=0.001)
 
 
-def test_accidentals_of_a_pair_source_are_those_of_its_rates() -> None:
-    """The golden model's exactly; and in the mean of four pairs what two random streams of these rates make."""
-    path, window, offset = recording("spdc/spdc_pairs.txt"), 8, 400
-    result = replay(path, 260, PAIRS, window, accidental_offset=offset)
-    assert [count.heralds for count in result.patterns] == [2366, 2173, 698, 427]
-    clicks = read_recording(path, channels=8).clicks
+def test_accidentals_of_a_pair_source_are_those_of_its_rates(tmp_path: Path) -> None:
+    """The golden model's exactly; and in sum what random streams of these rates make. The twin computes every offset."""
+    window, offset = 8, 400
+    clicks = read_recording(recording("spdc/spdc_pairs.txt"), channels=8).clicks[:20_000]
+    result = replay(write(tmp_path / "clicks.txt", clicks), 260, PAIRS, window, accidental_offset=offset)
     edges = [(int(click["tick"]), int(click["channel"])) for click in clicks]
     patterns = [Pattern(frozenset(pair), window, shifted=frozenset(pair[1:])) for pair in PAIRS]
     counted = [count.accidentals or 0 for count in result.patterns]
