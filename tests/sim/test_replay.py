@@ -60,7 +60,7 @@ def test_pair_source_counts_equal_the_published_ones(window: int, heralds: list[
 
 
 def test_accidentals_of_a_pair_source_are_those_of_its_rates(tmp_path: Path) -> None:
-    """The golden model's exactly; and in sum what random streams of these rates make. The twin computes every offset."""
+    """The golden model's exactly; and in sum what random streams of these rates make. The twin computes each offset."""
     window, offset = 8, 400
     clicks = read_recording(recording("spdc/spdc_pairs.txt"), channels=8).clicks[:20_000]
     result = replay(write(tmp_path / "clicks.txt", clicks), 260, PAIRS, window, accidental_offset=offset)
