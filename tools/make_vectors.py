@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from random import Random
 from typing import Any
 from zlib import crc32
 
@@ -20,13 +21,17 @@ from qlink.firmware_bridge.encoding import (
     encode_request,
 )
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC
+from qlink.firmware_bridge.rice import CodedFrame, channel_bits_of, encode_clicks
 from qlink.firmware_bridge.wire import (
     CONTRACT_VERSION,
     CRC_BYTES,
     HEADER,
     MAX_FRAME_WORDS,
     OFFSET_BITS,
+    RICE_K_MAX,
+    RICE_K_RESET,
     SYNC_BYTES,
+    Coding,
     CounterGroup,
     HeraldFlag,
     Operation,
@@ -112,6 +117,36 @@ FRAMES: list[tuple[str, str, int, int, int, list[Record]]] = [
     ),
 ]
 
+
+def _poisson(seed: int, number: int, mean: float) -> list[Click]:
+    rng, tick, clicks = Random(seed), 3 * PAGE + 5, []
+    for _ in range(number):
+        tick += int(rng.expovariate(1 / mean))
+        clicks.append(Click(tick, rng.randrange(8)))
+    return clicks
+
+
+# name, meaning, channels, k at the start, clicks; a frame ends where it is full or the page does
+CODED: list[tuple[str, str, int, int, list[Click]]] = [
+    ("coded_one", "one click", 8, RICE_K_RESET, [Click(7 * PAGE + 3, 5)]),
+    ("coded_simultaneous", "a click on each channel at one tick", 8, 2, [Click(PAGE + 9, c) for c in range(8)]),
+    ("coded_whole_page", "the longest time there is", 8, 0, [Click(PAGE, 7), Click(2 * PAGE - 1, 7)]),
+    ("coded_k_falls", "k goes to 0 and stays", 8, 2, [Click(PAGE + n, n % 8) for n in range(200)]),
+    ("coded_k_rises", "k goes up to its end", 16, 21, [Click((1 << 23) * n, n % 16) for n in range(16)]),
+    ("coded_k_top", "k at its end", 16, RICE_K_MAX, [Click((1 << 26) * n, n % 16) for n in range(4)]),
+    ("coded_one_channel", "a channel takes no bits", 1, 3, [Click(n * n, 0) for n in range(100)]),
+    ("coded_page", "a frame ends with its page", 8, 4, [Click(PAGE - 40 + 9 * n, n % 8) for n in range(9)]),
+    ("coded_last_page", "the last tick of all", 8, 4, [Click(2**64 - 9, 3), Click(2**64 - 1, 7)]),
+    ("coded_poisson", "two frames and a bit, full of random clicks", 8, RICE_K_RESET, _poisson(1, 1600, 60.0)),
+    (
+        "coded_burst",
+        "a quick burst in a slow stream",
+        8,
+        12,
+        sorted(_poisson(2, 60, 9e5) + _poisson(3, 60, 2.0), key=lambda c: (c.tick, c.channel)),
+    ),
+]
+
 # name, meaning, operation, id, address, value, and the reply's status and value
 REQUESTS: list[tuple[str, str, int, int, int, int, Status, int]] = [
     ("read_magic", "read MAGIC", Operation.READ, 1, BY_NAME["magic"].address, 0, Status.OK, MAGIC),
@@ -155,6 +190,20 @@ def frames() -> list[dict[str, Any]]:
     ]
 
 
+def coded() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "meaning": meaning,
+            "channels": channels,
+            "k": k,
+            "clicks": " ".join(f"{click.tick}:{click.channel}" for click in clicks),
+            "hex": [frame.hex() for frame in encode_clicks(clicks, channels, k=k)],
+        }
+        for name, meaning, channels, k, clicks in CODED
+    ]
+
+
 def requests() -> list[dict[str, Any]]:
     """Each with its reply: what the record says, and the frame of a board that sends it at tick `id`, sequence `id`."""
     return [
@@ -178,20 +227,31 @@ def refused() -> list[dict[str, str]]:
     click = encode_record(Click(3, 3))
     unknown = (31 << OFFSET_BITS).to_bytes(4, "little")
     too_new = bytearray(encode_payload(0, 0, 0, click))
-    too_new[HEADER.offsets["reserved"]] = 1
+    too_new[HEADER.offsets["parameter"]] = 1
     too_new[-CRC_BYTES:] = crc32(too_new[SYNC_BYTES:-CRC_BYTES]).to_bytes(CRC_BYTES, "little")
     return [
         {"name": "frame_too_new", "hex": too_new.hex()},
         {"name": "unknown_kind", "hex": encode_payload(0, 0, 0, click + unknown + click).hex()},
         {"name": "unknown_coding", "hex": encode_payload(0, 0, 0, click, coding=200).hex()},
         {"name": "record_overrun", "hex": encode_payload(0, 0, 0, click + encode_record(HERALD)[:-4]).hex()},
+        {"name": "bad_code", "hex": _past_the_page().hex()},
     ]
+
+
+def _past_the_page() -> bytes:
+    """A coded frame of two clicks, the second of which would be in the next page."""
+    frame = CodedFrame(Click(3, 3), 0, channel_bits_of(8))
+    frame.add(Click(PAGE - 1, 3))
+    payload = bytearray(frame.payload())
+    payload[0] += 1  # of the first click's offset
+    return encode_payload(0, 0, 0, bytes(payload), Coding.RICE, frame.parameter)
 
 
 def vectors() -> dict[str, Any]:
     return {
         "contract_version": CONTRACT_VERSION,
         "frames": frames(),
+        "coded": coded(),
         "requests": requests(),
         "refused": refused(),
     }

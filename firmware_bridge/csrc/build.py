@@ -22,6 +22,11 @@ CONSTANTS = (
     "FRAME_SYNC",
     "SYNC_BYTES",
     "CRC_BYTES",
+    "RICE_QUOTIENTS",
+    "RICE_K_BITS",
+    "RICE_K_MAX",
+    "RICE_STEP_BITS",
+    "RICE_CHANNEL_BITS_MAX",
 )
 POLYNOMIAL = 0xEDB88320  # CRC-32/ISO-HDLC, lowest bit first
 
@@ -69,6 +74,11 @@ def header(wire: ModuleType) -> Iterator[str]:
     for name in CONSTANTS:
         yield f"#define QL_{name} {getattr(wire, name)}"
     yield "#define QL_FRAME_MAX_BYTES (QL_HEADER_BYTES + 4 * QL_MAX_FRAME_WORDS + QL_CRC_BYTES)"
+    yield "#define QL_MAX_FRAME_CLICKS (1 + 32 * (QL_MAX_FRAME_WORDS - 1)) /* coded, a bit each */"
+    gains = [wire.RICE_GAINS[quotient.bit_length()] for quotient in range(wire.RICE_QUOTIENTS + 1)]
+    rows = [gains] * wire.RICE_K_MAX + [[min(gain, 0) for gain in gains]]
+    text = ", ".join(f"{{{', '.join(map(str, row))}}}" for row in rows)
+    yield f"#define QL_RICE_GAIN_BY_K_AND_QUOTIENT {{{text}}}"
     for coding in wire.Coding:
         yield f"#define QL_CODING_{coding.name} {coding.value}"
     yield from accessors(wire.HEADER)
@@ -87,8 +97,8 @@ static inline uint64_t ql_load(const uint8_t *p, int bytes)
 }
 """
     yield f"#define QL_LAYOUT_CRC {layout_crc(wire)}u"
-    rows = (f"    {{{', '.join(map(hex, table))}}}," for table in crc_tables())
-    yield "static const uint32_t ql_crc_table[8][256] = {\n" + "\n".join(rows) + "\n};\n\n#endif\n"
+    lines = (f"    {{{', '.join(map(hex, table))}}}," for table in crc_tables())
+    yield "static const uint32_t ql_crc_table[8][256] = {\n" + "\n".join(lines) + "\n};\n\n#endif\n"
 
 
 def declarations() -> str:
@@ -101,7 +111,7 @@ def declarations() -> str:
 def layout_crc(wire: ModuleType) -> int:
     """Of everything that the decoder takes from the contract."""
     constants = [(name, getattr(wire, name)) for name in CONSTANTS]
-    return crc32(repr((constants, wire.HEADER, wire.BODIES, list(wire.Coding))).encode())
+    return crc32(repr((constants, wire.HEADER, wire.BODIES, list(wire.Coding), wire.RICE_GAINS)).encode())
 
 
 def write_if_changed(path: Path, text: str) -> None:
@@ -113,7 +123,7 @@ write_if_changed(CSRC / "wire_layout.h", "\n".join(header(load_wire())))
 
 ffibuilder = FFI()
 ffibuilder.cdef(
-    declarations() + "\n#define QL_CONTRACT_VERSION ...\n#define QL_LAYOUT_CRC ...\n#define QL_MAX_FRAME_WORDS ..."
+    declarations() + "\n#define QL_CONTRACT_VERSION ...\n#define QL_LAYOUT_CRC ...\n#define QL_MAX_FRAME_CLICKS ..."
 )
 ffibuilder.set_source(
     "qlink.firmware_bridge._decode",

@@ -145,7 +145,7 @@ static size_t take_record(ql_decoder *d, const uint8_t *in, size_t words, uint64
     return size;
 }
 
-/* Decode an intact frame's records. Returns 0 or the error that ended it. */
+/* Decode the records of a frame that is PLAIN. Returns 0 or the error that ended it. */
 static int take_records(ql_decoder *d, const uint8_t *frame, size_t words, ql_events *out)
 {
     const uint64_t base = QL_HEADER_PAGE(frame) << QL_OFFSET_BITS;
@@ -153,10 +153,8 @@ static int take_records(ql_decoder *d, const uint8_t *frame, size_t words, ql_ev
     size_t last = 0;
     int error = 0;
 
-    if (QL_HEADER_RESERVED(frame) != 0)
+    if (QL_HEADER_PARAMETER(frame) != 0)
         return QL_E_TOO_NEW;
-    if (QL_HEADER_CODING(frame) != QL_CODING_PLAIN)
-        return QL_E_UNKNOWN_CODING;
     for (size_t at = 0; at < words;) {
         size_t clicks = take_clicks(in + 4 * at, words - at, base, d->epoch, out->clicks + out->clicks_count);
         out->clicks_count += clicks;
@@ -174,9 +172,88 @@ static int take_records(ql_decoder *d, const uint8_t *frame, size_t words, ql_ev
     return error;
 }
 
-static int has_room(const ql_events *out, size_t words)
+/* Where the reading of coded clicks stands. */
+typedef struct {
+    const uint8_t *bytes;
+    size_t at; /* bits */
+    uint32_t offset, steps, channel;
+} ql_symbols;
+
+/* Read a symbol. rice.py says how; nothing here depends on a branch that chance decides. */
+static inline void take_symbol(ql_symbols *s, unsigned channel_bits)
 {
-    return out->clicks_max - out->clicks_count >= words &&
+    static const int8_t gains[QL_RICE_K_MAX + 1][QL_RICE_QUOTIENTS + 1] = QL_RICE_GAIN_BY_K_AND_QUOTIENT;
+    const uint64_t bits = ql_load(s->bytes + s->at / 8, 8) >> s->at % 8;
+    const uint32_t k = s->steps >> QL_RICE_STEP_BITS;
+    const unsigned quotient = (unsigned)__builtin_ctzll(~bits | 1u << QL_RICE_QUOTIENTS);
+    const int32_t steps = (int32_t)s->steps + gains[k][quotient];
+    uint64_t rest;
+
+    if (__builtin_expect(quotient < QL_RICE_QUOTIENTS, 1)) {
+        rest = bits >> 1 >> quotient;
+        s->offset += (quotient << k) + ((uint32_t)(rest >> channel_bits) & ((1u << k) - 1));
+        s->at += quotient + 1 + channel_bits + k;
+    } else {
+        rest = bits >> QL_RICE_QUOTIENTS;
+        s->offset += (uint32_t)(rest >> channel_bits) & ((1u << QL_OFFSET_BITS) - 1);
+        s->at += QL_RICE_QUOTIENTS + channel_bits + QL_OFFSET_BITS;
+    }
+    s->channel = (uint32_t)rest & ((1u << channel_bits) - 1);
+    s->steps = (uint32_t)(steps < 0 ? 0 : steps);
+}
+
+/* Decode coded clicks. Returns 0 or the error that ended the frame. */
+static int take_coded(ql_decoder *d, const uint8_t *frame, size_t words, ql_events *out)
+{
+    const uint32_t parameter = (uint32_t)QL_HEADER_PARAMETER(frame), k = parameter & ((1u << QL_RICE_K_BITS) - 1);
+    const uint32_t channel_bits = parameter >> QL_RICE_K_BITS, offset_mask = (1u << QL_OFFSET_BITS) - 1;
+    const uint32_t head = (uint32_t)ql_load(frame + QL_HEADER_BYTES, 4);
+    const uint64_t base = QL_HEADER_PAGE(frame) << QL_OFFSET_BITS;
+    const size_t end = 32 * (words - 1);
+    uint8_t bytes[4 * QL_MAX_FRAME_WORDS + 8]; /* whole loads, wherever a symbol begins */
+    ql_click *click = out->clicks + out->clicks_count;
+    ql_symbols s = {bytes, 0, head & offset_mask, (2 * k + 1) << (QL_RICE_STEP_BITS - 1), head >> QL_OFFSET_BITS};
+    size_t read = 0;
+    int bad;
+
+    if (k > QL_RICE_K_MAX || channel_bits > QL_RICE_CHANNEL_BITS_MAX || s.channel >= QL_MAX_CHANNELS)
+        return QL_E_BAD_CODE;
+    memcpy(bytes, frame + QL_HEADER_BYTES + 4, end / 8);
+    memset(bytes + end / 8, 255, 8);
+    do {
+        *click++ = (ql_click){base | s.offset, s.channel, d->epoch};
+        read = s.at;
+        take_symbol(&s, channel_bits);
+    } while (s.at <= end && s.offset <= offset_mask);
+    out->clicks_count = (size_t)(click - out->clicks);
+    d->last_tick = click[-1].tick;
+    bad = s.at <= end || read + 32 <= end || ~ql_load(bytes + read / 8, 8) >> read % 8; /* less than a word of ones */
+    return bad ? QL_E_BAD_CODE : 0;
+}
+
+static int take_payload(ql_decoder *d, const uint8_t *frame, size_t words, ql_events *out)
+{
+    switch (QL_HEADER_CODING(frame)) {
+    case QL_CODING_PLAIN:
+        return take_records(d, frame, words, out);
+    case QL_CODING_RICE:
+        return take_coded(d, frame, words, out);
+    default:
+        return QL_E_UNKNOWN_CODING;
+    }
+}
+
+/* The most clicks that a frame's payload can hold. */
+static size_t most_clicks(const uint8_t *frame, size_t words)
+{
+    if (QL_HEADER_CODING(frame) != QL_CODING_RICE)
+        return words;
+    return 1 + 32 * (words - 1) / (1 + (QL_HEADER_PARAMETER(frame) >> QL_RICE_K_BITS));
+}
+
+static int has_room(const ql_events *out, const uint8_t *frame, size_t words)
+{
+    return out->clicks_max - out->clicks_count >= most_clicks(frame, words) &&
            out->heralds_max - out->heralds_count >= words / QL_HERALD_WORDS &&
            out->counters_max - out->counters_count >= words / QL_COUNTER_WORDS &&
            out->losses_max - out->losses_count >= words / QL_LOSS_WORDS &&
@@ -247,7 +324,7 @@ static void take_frame(ql_decoder *d, const uint8_t *frame, size_t words, uint32
     d->sequence = sequence;
     d->crc = crc;
     d->frames++;
-    error = take_records(d, frame, words, out);
+    error = take_payload(d, frame, words, out);
     if (error)
         d->errors[error]++;
 }
@@ -295,7 +372,7 @@ static size_t scan(ql_decoder *d, const uint8_t *data, size_t size, size_t stop,
         case INCOMPLETE:
             return at;
         case FRAME:
-            *full = !has_room(out, words);
+            *full = !has_room(out, data + at, words);
             if (*full)
                 return at;
             take_frame(d, data + at, words, crc, out);

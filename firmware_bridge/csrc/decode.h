@@ -66,10 +66,11 @@ typedef struct {
 enum {
     QL_E_UNKNOWN_KIND = 1,    /* a record of a kind that the contract has not; the frame's rest is lost */
     QL_E_UNKNOWN_CODING = 2,  /* a coding that the contract has not; the frame is lost */
-    QL_E_TOO_NEW = 3,         /* reserved header bits are in use; the frame is lost */
+    QL_E_TOO_NEW = 3,         /* header bits are in use that this coding has no use for; the frame is lost */
     QL_E_RECORD_OVERRUN = 4,  /* the last record runs past the frame's end; that record is lost */
+    QL_E_BAD_CODE = 5,        /* coded clicks that no encoder writes; the frame's rest is lost */
 };
-enum { QL_ERROR_SLOTS = 5 };
+enum { QL_ERROR_SLOTS = 6 };
 
 enum { QL_CONSUMED = 0, QL_FULL = 1 };
 
@@ -114,7 +115,7 @@ typedef struct {
 void ql_begin(ql_decoder *decoder, uint32_t epoch);
 
 /* Take in data[*taken..size), append to the events, move *taken on. QL_FULL: some array has no room for the next
- * frame (one of QL_MAX_FRAME_WORDS always finds room in empty arrays of as many); drain them and call again. */
+ * frame (any finds room in empty arrays of QL_MAX_FRAME_WORDS, and QL_MAX_FRAME_CLICKS); drain them and call again. */
 int ql_feed(ql_decoder *decoder, const uint8_t *data, size_t size, size_t *taken, ql_events *events);
 
 /* Nothing more will come of the frame begun last: take its bytes for noise, and recover the frames inside. */

@@ -45,7 +45,15 @@ IDENTITY = Identity(
     pulses=4,
     action_latency=15,
 )
-OPTIONAL = ("delay_ticks", "vicinity_ticks", "sequence_segments", "trigger_latency", "sync_latency", "features")
+OPTIONAL = (
+    "delay_ticks",
+    "vicinity_ticks",
+    "sequence_segments",
+    "trigger_latency",
+    "sync_latency",
+    "features",
+    "codings",
+)
 
 
 class Peer:

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROOM = QL_MAX_FRAME_WORDS, STREAM = 1 << 14 };
+enum { ROOM = QL_MAX_FRAME_WORDS, CLICKS = QL_MAX_FRAME_CLICKS, STREAM = 1 << 14 };
 
 static uint64_t state;
 
@@ -30,7 +30,7 @@ static void *exact(size_t count, size_t size)
 static ql_events make_events(void)
 {
     return (ql_events){
-        .clicks = exact(ROOM, sizeof(ql_click)),
+        .clicks = exact(CLICKS, sizeof(ql_click)),
         .heralds = exact(ROOM, sizeof(ql_herald)),
         .counters = exact(ROOM, sizeof(ql_counter)),
         .losses = exact(ROOM, sizeof(ql_loss)),
@@ -38,7 +38,7 @@ static ql_events make_events(void)
         .gaps = exact(1, sizeof(ql_gap)),
         .times = exact(ROOM, sizeof(ql_time)),
         .epochs = exact(1, sizeof(ql_epoch)),
-        .clicks_max = ROOM,
+        .clicks_max = CLICKS,
         .heralds_max = ROOM,
         .counters_max = ROOM,
         .losses_max = ROOM,
@@ -103,6 +103,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef LIBFUZZER
+/* Coded clicks, or bits that are none: ones and zeros in runs of all lengths, and an end that is right now and then. */
+static void make_coded(uint8_t *at, size_t words)
+{
+    const uint32_t k = draw(QL_RICE_K_MAX + 1);
+    uint8_t *payload = at + QL_HEADER_BYTES;
+
+    at[QL_HEADER_PARAMETER_AT] = (uint8_t)(draw(20) ? k | draw(QL_RICE_CHANNEL_BITS_MAX + 1) << QL_RICE_K_BITS : draw(256));
+    payload[3] = (uint8_t)(payload[3] & (draw(20) ? 127 : 255));
+    if (draw(2))
+        payload[2] = payload[3] = 0;
+    for (size_t i = draw(2) ? 4 * words : 4; i < 4 * words; i++)
+        payload[i] &= (uint8_t)draw(256);
+    for (size_t i = 4 * words - draw(4) - 1; i > 3 && i < 4 * words; i++)
+        payload[i] = 255;
+    if (!draw(20))
+        memset(payload + 4, draw(2) ? 0 : 255, 4 * words - 4);
+}
+
 /* A frame with a right CRC and records of any kind, right or wrong. */
 static size_t put_frame(uint8_t *at)
 {
@@ -117,8 +135,11 @@ static size_t put_frame(uint8_t *at)
     at[1] = QL_FRAME_SYNC >> 8;
     at[QL_HEADER_WORDS_AT] = (uint8_t)words;
     at[QL_HEADER_WORDS_AT + 1] = (uint8_t)(words >> 8);
-    at[QL_HEADER_CODING_AT] = draw(20) ? 0 : 1;
-    at[QL_HEADER_RESERVED_AT] = draw(20) ? 0 : 1;
+    at[QL_HEADER_CODING_AT] = (uint8_t)(draw(20) ? draw(2) : 2);
+    if (at[QL_HEADER_CODING_AT] == QL_CODING_RICE)
+        make_coded(at, words);
+    else
+        at[QL_HEADER_PARAMETER_AT] = draw(20) ? 0 : 1;
     crc = ql_crc32(at + QL_SYNC_BYTES, size - QL_SYNC_BYTES);
     for (size_t i = 0; i < QL_CRC_BYTES; i++)
         at[size + i] = (uint8_t)(crc >> 8 * i);

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.gateware.framing import Sending, split, words
 
 from qlink.firmware_bridge.decoder import Decoder
 from qlink.firmware_bridge.encoding import Click, Counter, Herald, Reply, encode_frame, encode_payload, encode_record
@@ -19,28 +20,9 @@ PAGE = 1 << OFFSET_BITS
 NEVER = 2**32 - 1
 
 
-def words(record):
-    data = encode_record(record)
-    values = [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
-    return [
-        {"word": value, "last": n == len(values) - 1, "page": record.tick >> OFFSET_BITS}
-        for n, value in enumerate(values)
-    ]
-
-
-def split(data):
-    """The frames in an intact stream of bytes."""
-    frames = []
-    while data:
-        length = HEADER.bytes + 4 * int.from_bytes(data[2:4], "little") + 4
-        frames.append(data[:length])
-        data = data[length:]
-    return frames
-
-
 def frame(records, *, flush_clocks=NEVER, flush_after=None, stall=0.0, pause=0.0, limit=20_000):
     """The frames that these records leave in."""
-    dut, rng, seen = Framer(Parameters()), random.Random(0), []
+    dut, rng, seen = Sending(Framer(Parameters())), random.Random(0), []
 
     async def run(ctx):
         ctx.set(dut.flush_clocks, flush_clocks)
@@ -61,20 +43,24 @@ def frame(records, *, flush_clocks=NEVER, flush_after=None, stall=0.0, pause=0.0
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
-def test_sends_the_golden_frames(vector):
+@pytest.mark.parametrize("place", [0, 1])
+def test_sends_the_golden_frames(vector, place):
     golden = bytes.fromhex(vector["hex"])
     payload = np.frombuffer(golden[HEADER.bytes : -4], "<u4")
-    dut, rng, seen = FrameSender(512), random.Random(0), []
+    dut, rng, seen = FrameSender(), random.Random(0), []
+    source = dut.sources[place]
 
     async def memory(ctx):
+        address = 0
         while True:
-            _, _, address = await ctx.tick().sample(dut.address)
-            ctx.set(dut.word, int(payload[min(address, len(payload) - 1)]))
+            ctx.set(source.word, int(payload[min(address, len(payload) - 1)]))  # a clock after `taken`
+            _, _, taken = await ctx.tick().sample(source.taken)
+            address += taken
 
     async def run(ctx):
         ctx.set(dut.epoch, vector["epoch"])
         await ctx.tick().repeat(2)
-        await sender(dut.frames, [{"words": len(payload), "page": vector["page"]}], rng)(ctx)
+        await sender(source.frames, [{"words": len(payload), "page": vector["page"]}], rng)(ctx)
         await ctx.tick().until(dut.idle)
 
     simulate(dut, run, background=[memory, receiver(dut.bytes, seen, rng, 0)])
@@ -146,7 +132,7 @@ def test_clicks_leave_when_flush_clocks_have_passed():
 
 
 def test_an_open_frame_waits_for_its_time_and_no_longer():
-    dut = Framer(Parameters())
+    dut = Sending(Framer(Parameters()))
     waited = 0
 
     async def run(ctx):
@@ -166,7 +152,7 @@ def test_an_open_frame_waits_for_its_time_and_no_longer():
 def test_skipping_clocks_passes_the_same_time():
     first_bytes = []
     for skip in (False, True):
-        dut = Framer(Parameters())
+        dut = Sending(Framer(Parameters()))
         time = 0
 
         async def run(ctx, dut=dut, skip=skip):
@@ -186,7 +172,7 @@ def test_skipping_clocks_passes_the_same_time():
 
 
 def test_an_idle_framer_has_no_deadline_without_an_open_frame():
-    dut = Framer(Parameters())
+    dut = Sending(Framer(Parameters()))
 
     async def run(ctx):
         await ctx.tick().repeat(5)

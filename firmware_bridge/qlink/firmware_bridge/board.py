@@ -36,6 +36,7 @@ IDENTITY = (
     "features",
     "histogram_bins",
     "vicinity_ticks",
+    "codings",
 )  # registers that `Identity` has as they are
 JUDGEMENT_READS = 1000  # a click waits for some microseconds
 PATIENCE = Patience()

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from .registers import Mode, SequenceEnd
+from .wire import Coding
 
 WINDOW_MAX = 2**16 - 1
 PULSE_MAX = 2**24 - 1  # ticks, of start and width
 REGISTER_MAX = 2**32 - 1
 SHARE_MAX = 2**16
+ALL_CODINGS = sum(1 << coding for coding in Coding)
 
 
 class Outcome(IntEnum):
@@ -43,6 +45,7 @@ class Identity:
     pulses: int = 0  # of an outcome's action table; 0: the board has no feed-forward
     action_latency: int = 0  # system clocks
     vicinity_ticks: int = 0  # how far from a herald is near at most; 0: clicks cannot be chosen by heralds
+    codings: int = ALL_CODINGS  # bit n: the coding of number n
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,7 @@ class Configuration:
     shares: dict[int, int] = field(default_factory=dict)  # by channel: one in so many of its clicks is streamed
     near_heralds: frozenset[int] = frozenset()  # channels of which only clicks near a herald are streamed
     vicinity: int = 0  # ticks from a herald that are near it, before and after
+    coding: Coding | None = None  # of streamed clicks; None: the shortest that the board has
     delays: dict[int, int] = field(default_factory=dict)  # by channel, in ticks; may be negative
     reference_delay: int = 0
     actions: Mapping[Outcome, tuple[Pulse, ...]] = field(default_factory=dict)  # what a herald sets off

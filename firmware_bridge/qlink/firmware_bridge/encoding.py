@@ -139,7 +139,9 @@ def encode_record(record: Record) -> bytes:
     return (kind << OFFSET_BITS | offset).to_bytes(WORD_BYTES, "little") + body
 
 
-def encode_payload(sequence: int, page: int, epoch: int, payload: bytes, coding: int = Coding.PLAIN) -> bytes:
+def encode_payload(
+    sequence: int, page: int, epoch: int, payload: bytes, coding: int = Coding.PLAIN, parameter: int = 0
+) -> bytes:
     """Frame a payload as it is: also one that no board of this contract would send."""
     words, rest = divmod(len(payload), WORD_BYTES)
     if rest or not 1 <= words <= MAX_FRAME_WORDS:
@@ -151,6 +153,7 @@ def encode_payload(sequence: int, page: int, epoch: int, payload: bytes, coding:
         "page": page,
         "epoch": epoch,
         "coding": coding,
+        "parameter": parameter,
     }
     covered = pack(HEADER, header) + payload
     return covered + crc32(covered[SYNC_BYTES:]).to_bytes(4, "little")

@@ -50,11 +50,15 @@ class UnknownCoding(DecodeError):
 
 
 class FrameTooNew(DecodeError):
-    """A frame uses header bits that this contract reserves; the frame is lost."""
+    """A frame uses header bits that this contract has no use for; the frame is lost."""
 
 
 class RecordOverrun(DecodeError):
     """A frame's last record runs past the frame's end; that record is lost."""
+
+
+class BadCode(DecodeError):
+    """Coded clicks are not what any encoder writes; the rest of their frame is lost."""
 
 
 class FlashError(BridgeError):

@@ -462,6 +462,13 @@ REGISTERS: tuple[Register, ...] = (
         "pulse may begin in, without forbidden channels",
         Access.READ,
     ),
+    Register(
+        "coding",
+        0x190,
+        (RegisterField("coding", 0, 1),),
+        "how clicks are coded from now on, see Coding; heralds, counters, losses and replies are always PLAIN",
+    ),
+    _identity("codings", 0x191, "bit n: the board has the coding of number n"),
 )
 
 BY_NAME = {register.name: register for register in REGISTERS}

@@ -21,7 +21,7 @@ from .errors import ConfigurationError
 from .registers import ACCIDENTAL_CLOCKS, BY_NAME, VETO_CLOCKS, Feature, Keep, Mode
 from .sequence import check_sequence, level_words, segments_of
 from .sync import check_sync, setup_of
-from .wire import OUTCOMES
+from .wire import OUTCOMES, Coding
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ def check(configuration: Configuration, identity: Identity) -> None:
         _check_pattern(f"pattern {number}", pattern, identity)
     if configuration.stream_channels is not None:
         _check_channels("stream_channels", configuration.stream_channels, identity)
+    if configuration.coding is not None and not identity.codings >> configuration.coding & 1:
+        raise ConfigurationError(
+            f"coding = {configuration.coding.name}: this board's gateware is built without it, leave coding out"
+        )
     _check_range("flush_clocks", configuration.flush_clocks, 1, REGISTER_MAX)
     for name in ("snapshot_clocks", "attempt_clocks", "reference_timeout", "time_ten_mhz"):
         _check_range(name, getattr(configuration, name), 0, REGISTER_MAX)
@@ -78,6 +82,7 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
     yield Setting("vicinity", 0, configuration.vicinity)
     for channel in range(identity.channels):
         yield Setting("filter", channel, _filter(configuration, channel))
+    yield Setting("coding", 0, _coding(configuration, identity))
     for channel in range(identity.channels):
         gate = configuration.gates.get(channel, Gate(0, 0))
         yield Setting("gate_start", channel, gate.start)
@@ -138,6 +143,12 @@ def _action_settings(configuration: Configuration, identity: Identity) -> Iterat
 
 def _mask(channels: Iterable[int]) -> int:
     return sum(1 << channel for channel in channels)
+
+
+def _coding(configuration: Configuration, identity: Identity) -> Coding:
+    if configuration.coding is not None:
+        return configuration.coding
+    return Coding.RICE if identity.codings >> Coding.RICE & 1 else Coding.PLAIN
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

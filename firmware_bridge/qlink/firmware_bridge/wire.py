@@ -65,6 +65,7 @@ class Coding(IntEnum):
     """How a frame's payload is coded."""
 
     PLAIN = 0  # the records of this module, one after the other
+    RICE = 1  # clicks and nothing else, in a few bits each: see rice.py
 
 
 HEADER = Layout(
@@ -76,9 +77,18 @@ HEADER = Layout(
         Field("page", 40),  # tick >> OFFSET_BITS of every record inside
         Field("epoch", 8),  # of the timebase, its lower bits, see `next_epoch`
         Field("coding", 8),
-        Field("reserved", 8),
+        Field("parameter", 8),  # of the coding, PLAIN: 0; RICE: k at the frame's start, then RICE_CHANNEL_LOW
     ),
 )
+
+# RICE: a frame's first word is a click as in PLAIN. Each other click is coded by its ticks since the one before.
+RICE_QUOTIENTS = 16  # so many ones: the ticks follow as they are, in OFFSET_BITS
+RICE_K_BITS = 5
+RICE_K_MAX = OFFSET_BITS - 4  # with it there is no quotient of RICE_QUOTIENTS
+RICE_K_RESET = 10  # of the first frame since reset
+RICE_STEP_BITS = 5  # k moves in steps of 2**-5
+RICE_GAINS = (-1, 1, 1, 2, 4, 8)  # steps that k moves by, behind a quotient of so many bits
+RICE_CHANNEL_BITS_MAX = (MAX_CHANNELS - 1).bit_length()
 
 REQUEST = Layout(
     "request",

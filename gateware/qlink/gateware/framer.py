@@ -1,27 +1,25 @@
-"""Frames: when one is closed, and the memory in which it waits."""
+"""Frames of records: when one is closed."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qlink.firmware_bridge.wire import MAX_FRAME_WORDS, MAX_RECORD_WORDS, OFFSET_BITS, Kind
 
-from .layouts import WORD_BITS, RecordWord, record_words
-from .sender import FrameSender, FrameTag
+from .frame_store import FrameSource, FrameStore, FrameTag
+from .layouts import RecordWord, record_words
 from .timer import Timer
 
 __all__ = ["Framer"]
 
-FRAMES = 16  # closed frames that may wait
-
 
 class Framer(wiring.Component):
-    """Gather records into frames and send them.
+    """Gather records into frames.
 
     A frame is closed before a record that does not fit, or is of another page; when it has become `flush_clocks` old;
     on `flush`; and, once it holds a herald or a reply, before the first other record or as soon as nothing waits and
-    the way out is free. Heralds that wait for the same way out thus share a frame, and none waits for anything else.
+    no frame of this framer is on its way. Heralds that wait for the same way out thus share a frame, and none waits for
+    anything else.
 
     A record is taken whole or not begun: there is room for it, or `records` waits.
 
@@ -31,8 +29,7 @@ class Framer(wiring.Component):
     flush_clocks : In(32)
     flush : In(1), high for one clock
     skip : In(32), clocks that pass at the coming edge besides the one
-    epoch, wrapped : as in `FrameSender`
-    bytes : Out(stream of 8)
+    source : Out(FrameSource)
     idle : Out(1), nothing happens before a record comes or the open frame is `deadline` clocks older
     deadline : Out(32)
     """
@@ -50,9 +47,7 @@ class Framer(wiring.Component):
                 "flush_clocks": In(32),
                 "flush": In(1),
                 "skip": In(32),
-                "epoch": In(8),
-                "wrapped": In(1),
-                "bytes": Out(stream.Signature(8)),
+                "source": Out(FrameSource),
                 "idle": Out(1),
                 "deadline": Out(32),
             }
@@ -60,33 +55,14 @@ class Framer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = store = memory.Memory(shape=WORD_BITS, depth=self._depth, init=[])
-        m.submodules.sender = sender = FrameSender(self._depth)
-        m.submodules.waiting = waiting = SyncFIFOBuffered(width=FrameTag.size, depth=FRAMES + 1)
+        m.submodules.store = store = FrameStore(self._depth, MAX_RECORD_WORDS + 2)
         m.submodules.timer = timer = Timer()
-        read = store.read_port()
-        connect(m, flipped(self.bytes), sender.bytes)
-        m.d.comb += [
-            read.addr.eq(sender.address),
-            sender.word.eq(read.data),
-            sender.epoch.eq(self.epoch),
-            sender.wrapped.eq(self.wrapped),
-            sender.frames.payload.eq(waiting.r_data),
-            sender.frames.valid.eq(waiting.r_rdy),
-            waiting.r_en.eq(sender.frames.ready),
-            timer.clocks.eq(self.flush_clocks),
-            timer.skip.eq(self.skip),
-        ]
-        used = Signal(range(self._depth + 1))
-        room = Signal()
-        write = store.write_port()
-        m.d.sync += [used.eq(used + write.en - sender.taken), room.eq(used < self._depth - MAX_RECORD_WORDS - 2)]
-        with m.If(write.en):
-            m.d.sync += write.addr.eq(write.addr + 1)
-        self._gather(m, write, room, timer, waiting, sender.idle & (waiting.level == 0))
+        connect(m, store.source, flipped(self.source))
+        m.d.comb += [timer.clocks.eq(self.flush_clocks), timer.skip.eq(self.skip)]
+        self._gather(m, store, timer)
         return m
 
-    def _gather(self, m, write, room, timer, waiting, way_is_free):
+    def _gather(self, m, store, timer):
         """The open frame: `tag` says what it holds so far; none is open when that is nothing."""
         record, tag = self.records.payload, Signal(FrameTag)
         kind = record.word[OFFSET_BITS:]
@@ -95,10 +71,11 @@ class Framer(wiring.Component):
         free = Signal()
         due = flushing | timer.fired
 
-        m.d.comb += waiting.w_data.eq(tag)
+        way_is_free = ~store.waiting & ~self.source.sending
+        m.d.comb += store.closed.payload.eq(tag)
         m.d.sync += [
-            write.en.eq(0),
-            write.data.eq(record.word),
+            store.write.eq(0),
+            store.word.eq(record.word),
             free.eq(way_is_free),
         ]
         with m.If(self.flush):
@@ -120,13 +97,13 @@ class Framer(wiring.Component):
             with m.State("JUDGE"):
                 with m.If(is_open & (differs | full | due | (urgent & ~presses))):
                     m.next = "CLOSE"
-                with m.Elif(room):
+                with m.Elif(store.room):
                     m.d.comb += timer.start.eq(~is_open)
                     m.d.sync += [is_open.eq(1), tag.page.eq(record.page), urgent.eq(urgent | presses)]
                     m.next = "COPY"
             with m.State("COPY"):
                 m.d.comb += self.records.ready.eq(1)
-                m.d.sync += write.en.eq(self.records.valid)
+                m.d.sync += store.write.eq(self.records.valid)
                 with m.If(self.records.valid):
                     m.d.sync += tag.words.eq(tag.words + 1)
                     with m.If(record.last):
@@ -134,8 +111,8 @@ class Framer(wiring.Component):
             with m.State("SETTLE"):  # `room` follows behind
                 m.next = "WAIT"
             with m.State("CLOSE"):
-                m.d.comb += waiting.w_en.eq(1)
-                with m.If(waiting.w_rdy):
+                m.d.comb += store.closed.valid.eq(1)
+                with m.If(store.closed.ready):
                     m.d.sync += [is_open.eq(0), urgent.eq(0), flushing.eq(self.flush), tag.words.eq(0)]
                     m.next = "CLEAR"
             with m.State("CLEAR"):

@@ -21,7 +21,8 @@ class Parameters:
     a herald near them (0: no such choice). `histogram_bins` is a power of two, too (0: there is no histogram).
     `sequencer`: whether there are trigger outputs. `sync`: whether there are lines to another board. `accidentals`:
     whether patterns have accidental counters, which take a matcher of their own each. `multiplicity`: whether
-    they have multiplicities and guard times. `pulses` is the length of an outcome's action table (0: no feed-forward).
+    they have multiplicities and guard times. `tag_coding`: whether clicks can be coded (wire.Coding.RICE), in frames of
+    `frame_depth` of their own. `pulses` is the length of an outcome's action table (0: no feed-forward).
     """
 
     channels: int = 8
@@ -44,6 +45,7 @@ class Parameters:
     pulses: int = 4
     filter_depth: int = 4096
     multiplicity: bool = False
+    tag_coding: bool = True
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)

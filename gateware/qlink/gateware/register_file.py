@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SEGMENTS, Access, Part, Register, Repeat, Width
-from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, OUTCOMES, UNNAMED, Kind, Operation, Status
+from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, OUTCOMES, UNNAMED, Coding, Kind, Operation, Status
 
 from .histogram import LOOK_CLOCKS, HistogramControl, HistogramState
 from .interface import ProgramBus, SequenceStatus, Settings, SyncStatus
@@ -80,6 +80,7 @@ def identity(parameters, build):
         "feed_forward": parameters.pulses and parameters.pulses | parameters.action_latency << 8,
         "sync_latency": parameters.input_latency + SYNC_LATENCY if parameters.sync else 0,
         "vicinity_ticks": (1 << parameters.vicinity_bits) - 1,
+        "codings": 1 << Coding.PLAIN | parameters.tag_coding << Coding.RICE,
     }
 
 
@@ -113,6 +114,7 @@ class RegisterFile(wiring.Component):
     sync_status : In(SyncStatus)
     program : Out(ProgramBus)
     stream_channels : Out(channels)
+    coded : Out(1), frames of clicks are of the coding RICE
     flush_clocks, snapshot_clocks : Out(32)
     flush, snapshot : Out(1), commanded; high for one clock
     retimed : Out(1), `snapshot_clocks` was written; high for one clock
@@ -137,6 +139,7 @@ class RegisterFile(wiring.Component):
                 "sync_status": In(SyncStatus),
                 "program": Out(ProgramBus),
                 "stream_channels": Out(parameters.channels),
+                "coded": Out(1),
                 "flush_clocks": Out(32),
                 "snapshot_clocks": Out(32),
                 "flush": Out(1),
@@ -199,6 +202,8 @@ class RegisterFile(wiring.Component):
         return counts.get(register.repeat, 1)
 
     def _mask(self, register):
+        if register.name == "coding" and not self._parameters.tag_coding:
+            return 0
         p = self._parameters
         widths = {Width.CHANNELS: p.channels, Width.DELAY: p.delay_bits, Width.VICINITY: p.vicinity_bits}
         return sum((1 << widths.get(f.width, f.width)) - 1 << f.low for f in register.fields)
@@ -328,6 +333,7 @@ class RegisterFile(wiring.Component):
             Cat(settings.run, settings.mode).eq(control.value),
             Cat(self.snapshot, self.flush).eq(command.value),
             self.stream_channels.eq(by_name["stream_channels"][0].value),
+            self.coded.eq(by_name["coding"][0].value),
             self.flush_clocks.eq(by_name["flush_clocks"][0].value),
             self.snapshot_clocks.eq(by_name["snapshot_clocks"][0].value),
             self.retimed.eq(by_name["snapshot_clocks"][0].written),

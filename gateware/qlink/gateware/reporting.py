@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, Kind, counter_index
 
+from .click_framer import ClickFramer
 from .clicks import ClickRecorder
 from .counters import CounterBank, counter_indices
 from .framer import Framer
@@ -20,6 +21,7 @@ from .record_queue import RecordQueue
 from .records import Merger, Serialiser
 from .register_file import RegisterFile
 from .requests import RequestParser
+from .sender import FrameSender
 from .source_filter import SourceFilter
 from .spill import Spill
 from .timer import Timer
@@ -94,9 +96,11 @@ class Reporting(wiring.Component):
         m.submodules.queue = queue = RecordQueue(p.record_depth)
         m.submodules.counters = counters = CounterBank(counter_indices(p), self._counters_start)
         m.submodules.framer = framer = Framer(p)
+        m.submodules.click_framer = click_framer = ClickFramer(p)
+        m.submodules.sender = sender = FrameSender()
         m.submodules.timer = timer = Timer()
         m.submodules.losses = losses = LossMeter(p, self._event_sources())
-        m.submodules.merger = merger = Merger(6)
+        m.submodules.merger = merger = Merger(5)
         serialisers = {kind: Serialiser(kind) for kind in Kind}
         for kind, serialiser in serialisers.items():
             m.submodules[f"{kind.name.lower()}_records"] = serialiser
@@ -110,33 +114,36 @@ class Reporting(wiring.Component):
         connect(m, recorder.records, before.i)
         connect(m, before.o, queue.i)
         connect(m, queue.o, behind.i)
-        ranked = [
-            *(serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.TIME, Kind.COUNTER)),
-            behind.o,
-        ]
+        connect(m, behind.o, click_framer.records)
+        ranked = [serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.TIME, Kind.COUNTER)]
         for source, records in zip(merger.sources, ranked, strict=True):
             connect(m, records, source)
         connect(m, merger.records, framer.records)
-        connect(m, framer.bytes, flipped(self.upstream))
+        for source, frames in zip(sender.sources, (framer.source, click_framer.source), strict=True):
+            connect(m, frames, source)
+        connect(m, sender.bytes, flipped(self.upstream))
 
         came, counts, clicks = self._take_in(m)
         clock, counts, judged = self._filter(m, came, counts, clicks, recorder, losses, registers)
         due = self._time_snapshots(m, timer, registers)
         self._snap(m, due, clock, counters, losses, serialisers[Kind.COUNTER])
         self._reply(m, clock, registers, serialisers[Kind.REPLY])
-        self._pass_times(m, came, losses, registers, framer, serialisers[Kind.TIME])
+        self._pass_times(m, came, losses, registers, sender, serialisers[Kind.TIME])
         self._pass_heralds(m, losses, serialisers[Kind.HERALD], serialisers[Kind.LOSS])
         resting = judged & self._tally_delays(m, clicks, registers)
         self._count(m, counts, recorder, losses, parser, counters)
 
+        framers = (framer, click_framer)
+        to_snapshot = timer.spare | (registers.snapshot_clocks == 0).replicate(32)
         m.d.comb += [
             self.settings.eq(registers.settings),
-            framer.flush_clocks.eq(registers.flush_clocks),
-            framer.flush.eq(registers.flush),
-            framer.skip.eq(self.skip),
-            self.deadline.eq(_least(framer.deadline, timer.spare | (registers.snapshot_clocks == 0).replicate(32))),
+            click_framer.coded.eq(registers.coded),
+            *(f.flush_clocks.eq(registers.flush_clocks) for f in framers),
+            *(f.flush.eq(registers.flush) for f in framers),
+            *(f.skip.eq(self.skip) for f in framers),
+            self.deadline.eq(_least(_least(*(f.deadline for f in framers)), to_snapshot)),
         ]
-        quiet = [framer.idle, merger.idle, queue.idle, recorder.idle, losses.idle, registers.idle, parser.idle]
+        quiet = [part.idle for part in (*framers, sender, merger, queue, recorder, losses, registers, parser)]
         quiet += [resting]
         quiet += [serialiser.events.ready for serialiser in serialisers.values()]
         quiet += [
@@ -248,7 +255,7 @@ class Reporting(wiring.Component):
             registers.replies.ready.eq(serialiser.events.ready),
         ]
 
-    def _pass_times(self, m, clock, losses, registers, framer, times):
+    def _pass_times(self, m, clock, losses, registers, sender, times):
         """Let the records of other clocks through, and tell what timebase they are of."""
         wraps = Signal()  # the next epoch stands before any event of it is in a frame
         last = Signal()
@@ -257,8 +264,8 @@ class Reporting(wiring.Component):
         m.d.comb += [
             losses.may_close[self._parameters.patterns :][: len(TIMES_LOST)].eq((~self.times.valid).replicate(2)),
             registers.wrap.eq(wraps),
-            framer.epoch.eq(registers.epoch),
-            framer.wrapped.eq(delayed(m, ~last, 2)),  # not before the epoch is the next one, there
+            sender.epoch.eq(registers.epoch),
+            sender.wrapped.eq(delayed(m, ~last, 2)),  # not before the epoch is the next one, there
             self.time_pps.eq(registers.time_pps),
             self.time_ten_mhz.eq(registers.time_ten_mhz),
             self.time_rearm.eq(registers.time_rearm),

@@ -1,8 +1,10 @@
 """Claims about frames: they are numbered without gap or repeat, and begin and end as they should."""
 
-from amaranth.hdl import Cat, Const
+from amaranth.hdl import Cat, Const, Mux
+from amaranth.lib import data
 
 from qlink.firmware_bridge.wire import FRAME_SYNC, HEADER, MAX_FRAME_WORDS
+from qlink.gateware.frame_store import FrameTag
 from qlink.gateware.sender import FrameSender
 
 from .bench import Bench
@@ -19,14 +21,18 @@ IDLE, SYNC, HEAD, PAYLOAD, CRC = range(5)  # states of the sender, in their orde
 
 
 def sender():
-    """Frames of any length, one after the other; the way out stalls as it likes."""
+    """Frames of any length, from both sources as they like; the way out stalls as it likes."""
     b = Bench()
-    m, dut = b.m, FrameSender(1024)
+    m, dut = b.m, FrameSender()
     inner = b.place("sender", dut)
-    drive(b, "frames", dut.frames)
-    tag = dut.frames.payload
-    b.assume(~dut.frames.valid | (tag.words >= 1) & (tag.words <= MAX_FRAME_WORDS))
-    m.d.comb += [dut.word.eq(b.free("word", 32)), dut.bytes.ready.eq(b.free("ready"))]
+    for n, source in enumerate(dut.sources):
+        drive(b, f"frames{n}", source.frames)
+        words = source.frames.payload.words
+        b.assume(~source.frames.valid | (words >= 1) & (words <= MAX_FRAME_WORDS))
+        m.d.comb += source.word.eq(b.free(f"word{n}", 32))
+    first, second = (source.frames for source in dut.sources)
+    tag = data.View(FrameTag, Mux(first.valid, first.payload.as_value(), second.payload.as_value()))
+    m.d.comb += dut.bytes.ready.eq(b.free("ready"))
     taken, byte = hold(b, "bytes", dut.bytes), dut.bytes.payload
 
     number, words, header = b.signal("number", 32), b.signal("words", 9), b.signal("header_due", 8 * CHECKED_BYTES)
@@ -34,7 +40,7 @@ def sender():
     sent = b.signal("bytes_sent", 11, init=HEADER_BYTES + WORD_BYTES)
     total = HEADER_BYTES + WORD_BYTES * words + WORD_BYTES
     loaded = b.show("bytes_loaded", sum(inner["left"]))
-    begins = b.show("begins", dut.frames.valid & dut.frames.ready)
+    begins = b.show("begins", first.valid & first.ready | second.valid & second.ready)
     with m.If(begins):
         m.d.sync += [
             header.eq(Cat(Const(FRAME_SYNC, 16), Const(0, 16) | tag.words, number, tag.page)),
