@@ -80,13 +80,13 @@ def test_sends_the_golden_frames(vector, place):
     ],
 )
 def test_a_page_from_before_the_ticks_wrapped_is_of_the_epoch_before(epoch, page, wrapped, sent):
-    dut, rng, seen = FrameSender(512), random.Random(0), []
+    dut, rng, seen = FrameSender(), random.Random(0), []
 
     async def run(ctx):
         ctx.set(dut.epoch, epoch)
         ctx.set(dut.wrapped, wrapped)
         await ctx.tick().repeat(2)
-        await sender(dut.frames, [{"words": 1, "page": page}], rng)(ctx)
+        await sender(dut.sources[0].frames, [{"words": 1, "page": page}], rng)(ctx)
         await ctx.tick().until(dut.idle)
 
     simulate(dut, run, background=[receiver(dut.bytes, seen, rng, 0)])

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from itertools import accumulate
 
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 
 OFFSET_BITS = 27
 KIND_BITS = 5
