@@ -1,8 +1,12 @@
 """LambdaConcept ECPIX-5: LFE5UM5G; an FT2232H (up to R02) or FT4232H (R03) with JTAG on channel A and a UART.
 
 Detectors and reference sit on PMOD0 and PMOD1, whose 16 contacts are all in IO bank 3, the right one: nextpnr places
-IDDRX2F in left and right banks only, and one edge clock serves a bank. The other PMODs are in top banks or mixed.
+IDDRX2F in left and right banks only, and one edge clock serves a bank. The other PMODs are in top banks or mixed: the
+triggers, which need no gearing, are on PMOD2.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 from amaranth_boards.ecpix5 import ECPIX545Platform, ECPIX585Platform
 
@@ -17,21 +21,25 @@ def _pmod(number: int, contact: int) -> Pin:
 
 
 _UPPER, _LOWER = (1, 2, 3, 4), (7, 8, 9, 10)
+_SIZES = {"sync": False}  # there are no pins for it
+_SMALLER = {**_SIZES, "accidentals": False, "filter_depth": 0}  # nor the room for these
 
 
-def _profile(name: str, platform: type) -> Profile:
+def _profile(name: str, platform: type, sizes: Mapping[str, Any]) -> Profile:
     return Profile(
         name=name,
         platform=platform,
         detectors=tuple(_pmod(0, contact) for contact in (*_UPPER, *_LOWER)),
         reference=_pmod(1, 1),
         heralds=tuple(_pmod(1, contact) for contact in _LOWER),
-        clock_hz=175_000_000,
+        triggers=tuple(_pmod(2, contact) for contact in (*_UPPER, *_LOWER)),
+        clock_hz=125_000_000,
         baud=12_000_000,
         interface=2,
         programmers={"ft2232h": "ecpix5", "ft4232h": "ecpix5_r03"},
+        sizes=sizes,
     )
 
 
-ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform)
-ECPIX5_85F = _profile("ecpix5-85f", ECPIX585Platform)
+ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform, _SMALLER)
+ECPIX5_85F = _profile("ecpix5-85f", ECPIX585Platform, _SIZES)
