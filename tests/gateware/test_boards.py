@@ -226,12 +226,12 @@ def test_outputs_of_feed_forward_have_registers_in_their_pins():
         contact
         for c in plain.platform.connectors
         for contact in c.mapping.values()
-        if (c.name, c.number) == ("pmod", 2)
+        if (c.name, c.number) == ("pmod", 3)
     ]
-    pins = tuple(Pin("PMOD2", number, ball) for number, ball in enumerate(spare[:4]))
+    pins = tuple(Pin("PMOD3", number, ball) for number, ball in enumerate(spare[:4]))
     profile = dataclasses.replace(plain, actions=pins)
     assert profile.parameters.pulses == 2
     files = [prepared(one, one.platform()).files["qlink.il"] for one in (plain, profile)]
     assert files[1].count("cell \\OFS1P3DX ") == files[0].count("cell \\OFS1P3DX ") + 2 * 4  # level and enable
     with pytest.raises(ValueError, match="feed-forward has 4 outputs, not 5"):
-        dataclasses.replace(plain, actions=(*pins, Pin("PMOD3", 1, "nowhere")))
+        dataclasses.replace(plain, actions=(*pins, Pin("PMOD4", 1, "nowhere")))
