@@ -67,7 +67,7 @@ class Port:
 def record(twin: Twin) -> tuple[int, NDArray[np.void]]:
     """Play two attempts. Returns the first reference's tick and the pulses."""
     board = Board(Port(twin))
-    windows = {trigger: (window,) for trigger, (_, window) in TRIGGERS.items()}
+    windows: dict[int, tuple[Window, ...]] = {trigger: (window,) for trigger, (_, window) in TRIGGERS.items()}
     board.configure(
         Configuration(
             patterns=(Pattern(frozenset({0, 1}), window=8, outcome=OUTCOME),),

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, counter_index
+from qlink.firmware_bridge.wire import OUTCOMES, ActionCounter, CounterGroup, GlobalCounter, counter_index
 from qlink.gateware.counters import CounterBank, counter_indices
 from qlink.gateware.parameters import Parameters
 from qlink.sim.bench import simulate
@@ -69,7 +69,7 @@ def test_counts_beyond_32_bits(start):
 
 def test_all_counters_of_the_largest_board_count_in_every_clock_for_long():
     count = len(counter_indices(Parameters(channels=16, patterns=16)))
-    assert count == 16 * 9 + len(GlobalCounter)
+    assert count == 16 * 9 + len(GlobalCounter) + len(ActionCounter) * OUTCOMES
     snapshots, expected = run_bank(count, 0, takes=2, rng=random.Random(3), density=1.0, idle_before=600)
     assert snapshots == expected
 
@@ -80,6 +80,7 @@ def test_there_is_a_counter_for_each_of_the_contract():
     expected = [counter_index(CounterGroup[group], c) for group in per_channel for c in range(2)]
     expected += [counter_index(CounterGroup[g], p) for g in ("HERALDS", "VETOED", "HERALDS_LOST") for p in range(3)]
     expected += [counter_index(CounterGroup.GLOBAL, member) for member in GlobalCounter]
-    assert counter_indices(Parameters(channels=2, patterns=3, accidentals=False)) == expected
+    assert counter_indices(Parameters(channels=2, patterns=3).lean()) == expected
     expected += [counter_index(CounterGroup.ACCIDENTALS, p) for p in range(3)]
+    expected += [counter_index(CounterGroup.ACTIONS, member) for member in range(len(ActionCounter) * OUTCOMES)]
     assert indices == expected
