@@ -272,6 +272,14 @@ def test_a_board_without_multiplicities_refuses_them(peer: Any) -> None:
             opened(peer).configure(_pattern(**limits))
 
 
+def test_multiplicities_and_guard_times_are_refused_in_gated_mode(board: Board) -> None:
+    gates = dict.fromkeys((0, 4), Gate(0, 50))
+    for limits in ({"minimum": 1}, {"maximum": 2}, {"guard": 9}):
+        gated = replace(_pattern(**limits), mode=Mode.GATED, gates=gates, attempt_clocks=20)
+        with pytest.raises(ConfigurationError, match="pattern 0: multiplicities and guard times are for free-running"):
+            board.configure(gated)
+
+
 def test_notices_a_register_that_does_not_keep_its_value(
     board: Board, peer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

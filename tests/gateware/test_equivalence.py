@@ -121,7 +121,8 @@ def test_delivers_what_the_model_decides(board, mode, seed):
     rng = Random(f"{board.samples} {mode} {seed}")
     delay_ticks = (1 << board.delay_bits) - 1
     shape = Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + CLOCKS, delay_ticks)
-    shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency, multiplicity=board.multiplicity)
+    limits = board.multiplicity and mode is Mode.FREE_RUNNING
+    shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency, multiplicity=limits)
     case = random_case(rng, shape, mode)
     model = observe(case.configuration, board.samples, case.edges, case.references, BEGIN + CLOCKS + REST)
     bench = Bench(board)
