@@ -22,7 +22,7 @@ def _pmod(number: int, contact: int) -> Pin:
 
 _UPPER, _LOWER = (1, 2, 3, 4), (7, 8, 9, 10)
 _SIZES = {"sync": False}  # there are no pins for it
-_SMALLER = {**_SIZES, "accidentals": False, "filter_depth": 0}  # nor the room for these
+_SMALLER = {**_SIZES, "accidentals": False, "filter_depth": 0, "histogram_bins": 0, "tag_coding": False}  # nor the room
 
 
 def _profile(name: str, platform: type, sizes: Mapping[str, Any]) -> Profile:
