@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from qlink.firmware_bridge.registers import TRIGGERS
 from qlink.gateware.boards.build import TimingMissed, build
 from qlink.gateware.boards.profiles import DEFAULT, PROFILES
-from qlink.gateware.boards.tools import ToolFailed, ToolMissing, find_tools, run_tool
+from qlink.gateware.boards.tools import BuildError, ToolFailed, ToolMissing, find_tools, run_tool
 
 PROFILE = PROFILES[DEFAULT]
 
@@ -78,10 +78,18 @@ def test_the_same_source_gives_the_same_bitstream(tmp_path):
 @pytest.mark.usefixtures("tools")
 def test_a_missed_timing_fails_names_the_path_and_leaves_no_bitstream(tmp_path):
     with pytest.raises(TimingMissed, match=r"system_clock reaches \d+\.\d of 125.0 MHz at best \(seeds 1, 7") as caught:
-        build(PROFILE, tmp_path, str, seeds=(1, 7), core=lambda profile: Core(profile, rounds=3), patience_s=20)
+        build(PROFILE, tmp_path, str, seeds=(1, 7), core=lambda profile: Core(profile, rounds=3))
     assert "core.total" in str(caught.value)
     assert not caught.value.report.met
     assert not (tmp_path / "qlink.bit").exists()
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_layout_that_does_not_end_is_given_up_seed_by_seed(tmp_path):
+    steps = []
+    with pytest.raises(BuildError, match="ecpix5-45f cannot be routed: leave more out of it"):
+        build(PROFILE, tmp_path, steps.append, seeds=(1, 2), core=Core, patience_s=0.1)
+    assert [step for step in steps if "did not end within 0.1 s" in step] == steps[3::2]
 
 
 def test_a_tool_that_fails_is_told_by_its_own_error_line(tools, tmp_path):

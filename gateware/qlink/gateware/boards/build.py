@@ -90,8 +90,8 @@ def build(
     """Make a bitstream for `profile` in `directory`, and return what became of it.
 
     Synthesis runs once, place and route with one seed after the other until the timing is met; the same sources and
-    seed give the same bitstream. The router tries for `patience_s` to make every way of a seed short enough; then it is
-    routed as it comes, to tell what is too long. Raises `TimingMissed` when no seed meets it, `ToolMissing` and
+    seed give the same bitstream. A seed that is not routed within `patience_s` is given up: on a full chip the router
+    may go on for ever. Raises `TimingMissed` when no seed meets it, `BuildError` when none is routed, `ToolMissing` and
     `ToolFailed`.
     """
     toolchain = _toolchain(profile)
@@ -100,13 +100,19 @@ def build(
     reports = []
     for seed in seeds:
         progress(f"placing and routing, seed {seed}")
-        reports.append(_lay_out(profile, directory, seed, tools, patience_s))
+        try:
+            reports.append(_lay_out(profile, directory, seed, tools, patience_s))
+        except TimeoutError as error:
+            progress(f"seed {seed}: {error}")
+            continue
         if reports[-1].met:
             progress("packing the bitstream")
             run_tool(tools.pack, list(toolchain.pack_arguments), directory)
             return reports[-1]
         worst = reports[-1].clocks[0]
         progress(f"seed {seed}: {worst.clock} reaches {worst.achieved_mhz:.1f} of {worst.target_mhz:.1f} MHz")
+    if not reports:
+        raise BuildError(f"{profile.name} cannot be routed: leave more out of it, by `sizes` in its profile")
     raise TimingMissed(max(reports, key=lambda report: report.clocks[0].slack_ns), seeds)
 
 
@@ -178,10 +184,7 @@ def _lay_out(profile: Profile, directory: Path, seed: int, tools: Tools, patienc
         *("--seed", str(seed)),
         *("--report", "report.json", "--detailed-timing-report", "--timing-allow-fail"),  # judged by us
     ]
-    try:
-        run_tool(tools.nextpnr, [*arguments, *toolchain.patient_arguments], directory, patience_s)
-    except TimeoutError:
-        run_tool(tools.nextpnr, arguments, directory)
+    run_tool(tools.nextpnr, arguments, directory, patience_s)
     report = json.loads((directory / "report.json").read_text())
     return BuildReport(
         board=profile.name,

