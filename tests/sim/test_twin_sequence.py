@@ -214,7 +214,7 @@ def test_skipping_does_not_show() -> None:
         seen.append((data, twin.pulses().tobytes()))
         assert skipping == (twin.evaluated < twin.now / 2)
     assert seen[0] == seen[1]
-    assert len(Decoder().feed(seen[0][0]).heralds) > 1
+    assert len(Decoder().feed(seen[0][0]).heralds)
 
 
 def _session(twin: Twin) -> Iterator[bytes]:
