@@ -9,7 +9,7 @@ import pytest
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.encoding import Herald, encode_stream
 from qlink.firmware_bridge.errors import EndOfStream, TransportError
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS
 from qlink.firmware_bridge.wire import CONTRACT_VERSION
 from qlink.supervisor.boards import Arrived, BoardGone, BoardReader, BoardUp, LinkState, News, Reading
 from qlink.supervisor.errors import SettingsError
@@ -38,7 +38,8 @@ class Finite:
             "herald_latency": 1,
             "build": 1,
         }
-        return {BY_NAME[name].address: value for name, value in values.items()}
+        all_zero = {register.address: 0 for register in REGISTERS}
+        return all_zero | {BY_NAME[name].address: value for name, value in values.items()}
 
     def read(self, size: int, timeout_s: float) -> bytes:
         if not self._data:
