@@ -222,8 +222,9 @@ def test_a_stalled_link_loses_in_brackets() -> None:
 
 def test_a_slow_link_brings_the_same_records() -> None:
     clicks = random_clicks(np.random.default_rng(6), 200, 400)
+    clicks["tick"] += 4 * 4 * QUIET_CLOCKS  # requests take that much longer
     fast, slow = (running(CALM, Link(clocks_per_byte=rate)) for rate in (1, 4))
-    batches = [Decoder().feed(twin.run(40_000, clicks) + twin.settle() + twin.run(100_000)) for twin in (fast, slow)]
+    batches = [Decoder().feed(twin.run(60_000, clicks) + twin.settle() + twin.run(100_000)) for twin in (fast, slow)]
     assert batches[0].clicks.tobytes() == batches[1].clicks.tobytes()
     assert batches[0].heralds.tobytes() == batches[1].heralds.tobytes()
 
