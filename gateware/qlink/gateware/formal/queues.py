@@ -17,7 +17,7 @@ from .sources import Edit
 __all__ = ["CLAIMS"]
 
 SOURCES, QUEUED, IN_FLIGHT = 3, 4, 3
-RECORDS = 4
+RECORDS = 8
 SHALLOW = Edit("parameters", "if depth < 8 or", "if depth < 2 or")
 NARROW = Edit("layouts", '"word": WORD_BITS, "last": 1, "page": PAGE_BITS', '"word": 3, "last": 1, "page": 1')
 
@@ -69,7 +69,7 @@ def record_queue():
     b.m.d.comb += dut.o.ready.eq(b.free("ready"))
     taken = hold(b, "o", dut.o)
     inside = watch_order(b, "queue", (dut.i.valid & dut.i.ready, dut.i.payload), (taken, dut.o.payload), RECORDS + 5)
-    watch_progress(b, "queue", inside != 0, taken, dut.o.ready, 10)
+    watch_progress(b, "queue", inside != 0, taken, dut.o.ready, 12)
     b.must("idle_only_when_empty", ~dut.idle | (inside == 0))
     b.reach("three_words_with_different_pages", (inside == 3) & dut.o.valid)
     return b
