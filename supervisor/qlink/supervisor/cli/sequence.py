@@ -10,7 +10,7 @@ from qlink.firmware_bridge.board import Board, open_board
 from qlink.firmware_bridge.configuration import SequenceStatus
 from qlink.firmware_bridge.errors import EndOfStream
 
-from .attempts_file import read_attempts
+from .configuration_file import read_configuration
 from .output import json_option, stdout, table, write_json
 
 POLL_S = 0.05
@@ -38,7 +38,7 @@ def sequence(url: str, file: Path, seconds: float, as_json: bool) -> None:
 
         qlinkctl board sequence twin://idle attempts.toml
     """
-    configuration = read_attempts(file)
+    configuration = read_configuration(file)
     with open_board(url) as board:
         board.configure(configuration)
         board.start()
