@@ -157,4 +157,4 @@ def test_a_restart_in_the_midst_lets_every_output_go_low(clear):
 
 
 def test_the_board_states_the_latency_that_it_has():
-    assert Parameters().action_latency == Parameters().input_latency + LATENCY
+    assert Parameters().action_latency == LATENCY

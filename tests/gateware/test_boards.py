@@ -114,7 +114,8 @@ class TestProfile:
     def test_a_tick_is_a_share_of_a_clock(self, profile):
         assert profile.parameters.tick_fs == round(profile.tick_ps * 1000)
         assert profile.latency.ns == pytest.approx(profile.latency.clocks * 1e9 / profile.clock_hz)
-        assert profile.latency.clocks == profile.parameters.herald_latency + 3
+        input_clocks = {4: 1, 2: 2, 1: 1}[profile.samples]
+        assert profile.latency.clocks == input_clocks + profile.parameters.herald_latency + 1
 
     def test_the_uart_can_be_made_of_the_clock(self, profile):
         assert profile.fifo or BitClock(profile.clock_hz, profile.baud)

@@ -65,7 +65,7 @@ def test_a_bitstream_comes_out_and_its_report_says_how_fast_it_is(tmp_path):
     assert report.met
     assert report.bitstream.stat().st_size > 50_000
     assert {timing.clock: round(timing.target_mhz) for timing in report.clocks} == {"system_clock": 125, "board": 100}
-    assert report.latency.clocks == PROFILE.parameters.herald_latency + 3
+    assert report.latency.clocks == PROFILE.parameters.herald_latency + 2
     assert steps == ["elaborating", "synthesising", "placing and routing, seed 1", "packing the bitstream"]
 
 

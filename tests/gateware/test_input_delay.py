@@ -22,9 +22,9 @@ def delayed_words(samples, delays, clocks, rng):
         ctx.set(dut.ticks, delays)
         for clock in range(clocks):
             ctx.set(dut.i, [pin >> clock * samples & word for pin in pins])
-            await ctx.tick()
             for number, value in enumerate(ctx.get(dut.o)):
                 seen[number] |= value << clock * samples
+            await ctx.tick()
 
     simulate(dut, drive)
     return pins, seen

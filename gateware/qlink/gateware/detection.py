@@ -37,8 +37,8 @@ from .sync import SyncFlow, SyncLines
 from .timebase import Timebase
 
 # Clocks behind the pins, or behind their delays. What belongs together is in step at each of them.
-SAMPLED, FOLLOWED, GATED, TAPPED = 1, 2, 4, 5
-VERDICT, DECIDED = TAPPED + FIRED, TAPPED + DECISION
+SAMPLED, FOLLOWED, GATED = 1, 2, 4
+VERDICT, DECIDED = GATED + FIRED, GATED + DECISION
 
 SETTLE = DECIDED + 3  # clocks in which all under way comes out, but for what waits for a verdict or for the link
 CLEARING = 16  # clocks that the matcher is kept clear after a restart: longer than settings take to arrive everywhere
@@ -116,7 +116,7 @@ class Detection(wiring.Component):
         m.d.comb += self.clear.eq(clear)
 
         m.submodules.timebase = timebase = Timebase(
-            self.parameters, self.parameters.input_latency + DECIDED, self._timebase_start
+            self.parameters, DECIDED, self._timebase_start
         )
         m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
 
@@ -159,7 +159,7 @@ class Detection(wiring.Component):
             sequencer.able.eq(able),
             sequencer.clear.eq(clear),
             *(getattr(sequencer, name).eq(flow[name]) for name in ("begin", "hold", "success", "ending")),
-            sequencer.heralds.eq(self.pins),
+            sequencer.heralds.eq(delayed(m, self.pins, 1)),
             sequencer.skip.eq(self.skip),
             *(flow[name].eq(getattr(sequencer, name)) for name in ("own", "reference", "playing", "busy", "deadline")),
             self.triggers.eq(sequencer.triggers),
@@ -178,7 +178,7 @@ class Detection(wiring.Component):
             lines.inputs.eq(self.sync_in),
             self.sync_out.eq(lines.outputs),
             lines.clear.eq(clear),
-            lines.herald.eq(self.pins.any()),
+            lines.herald.eq(delayed(m, self.pins.any(), 1)),
             lines.skip.eq(self.skip),
             *(getattr(lines, name).eq(flow[name]) for name in ("start", "resting")),
             *(flow[name].eq(getattr(lines, name)) for name in ("partner", "reference", "jump", "busy", "deadline")),
@@ -351,7 +351,7 @@ class Detection(wiring.Component):
                 plain, others = Signal(), Signal()
                 ours = self.settings.outcome[index] == outcome
                 m.d.sync += [plain.eq(ours & pattern.plain), others.eq(ours & ~pattern.plain)]
-                fires.append(plain & pattern.fired | others & delayed(m, pattern.decided, 1))
+                fires.append(plain & pattern.completes | others & pattern.decided)
             m.d.comb += pin.eq(Cat(fires).any())
 
     def _rest(self, m, edge, busy, active, recorded):

@@ -73,11 +73,11 @@ class TimingEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.detection = front = Detection(self.parameters, self._timebase_start)
-        m.submodules.time_capture = times = TimeCapture(self.parameters, self.parameters.input_latency + DECIDED)
+        m.submodules.time_capture = times = TimeCapture(self.parameters, DECIDED)
         m.submodules.reporting = back = Reporting(self.parameters, self._build, self._counters_start)
         idle = front.idle & times.idle & back.idle
         if self.parameters.pulses:
-            m.submodules.actions = actions = Actions(self.parameters, self.parameters.input_latency + VERDICT)
+            m.submodules.actions = actions = Actions(self.parameters, VERDICT)
             m.d.comb += [
                 actions.verdicts.eq(front.verdicts),
                 actions.settings.eq(back.settings),

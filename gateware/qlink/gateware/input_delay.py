@@ -99,7 +99,7 @@ class InputDelays(wiring.Component):
 
     Members
     -------
-    i, o : In and Out(array of samples), per pin; `o` is a register, one clock later than the delay says
+    i, o : In and Out(array of samples), per pin; a delay below one clock adds no clock
     ticks : In(array), delays per pin
     valid : Out(1), 0: a delay was changed, and `o` is not yet what it should be
     busy : Out(1), something that was at the pins may still come, or `valid` will rise
@@ -135,8 +135,8 @@ class InputDelays(wiring.Component):
                 delay.i.eq(self.i[pin]),
                 delay.ticks.eq(delayed(m, ticks, 1)),
                 delay.address.eq(address),
+                self.o[pin].eq(delay.o),
             ]
-            m.d.sync += self.o[pin].eq(delay.o)
             clocks.append(ticks[len(ticks) - len(address) :])
         settling = self._settle(m, changed.any())
         moving = self._follow(m, clocks)

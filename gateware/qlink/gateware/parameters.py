@@ -82,12 +82,7 @@ class Parameters:
 
         A pattern with forbidden channels takes its window, rounded up to clocks, and six clocks more.
         """
-        return self.input_latency + 8
-
-    @property
-    def input_latency(self) -> int:
-        """Clocks that inputs with delays take more than the delay that is set."""
-        return int(self.delay_depth > 0)
+        return 6
 
     @property
     def delay_bits(self) -> int:
@@ -97,7 +92,7 @@ class Parameters:
     @property
     def trigger_latency(self) -> int:
         """Clocks from the one in which `reference` shows an accepted edge to the first one of its triggers."""
-        return self.input_latency + 4
+        return 4
 
     @property
     def features(self) -> Feature:
@@ -108,7 +103,7 @@ class Parameters:
     @property
     def action_latency(self) -> int:
         """Clocks likewise to the one in which the first tick of a pulse of feed-forward may be at the outputs."""
-        return self.herald_latency + 8
+        return self.herald_latency + 9
 
     @property
     def vicinity_bits(self) -> int:

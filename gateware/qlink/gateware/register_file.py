@@ -78,7 +78,7 @@ def identity(parameters, build):
         "features": parameters.features,
         "histogram_bins": parameters.histogram_bins,
         "feed_forward": parameters.pulses and parameters.pulses | parameters.action_latency << 8,
-        "sync_latency": parameters.input_latency + SYNC_LATENCY if parameters.sync else 0,
+        "sync_latency": SYNC_LATENCY if parameters.sync else 0,
         "vicinity_ticks": (1 << parameters.vicinity_bits) - 1,
         "codings": 1 << Coding.PLAIN | parameters.tag_coding << Coding.RICE,
     }
