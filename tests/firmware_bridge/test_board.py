@@ -11,6 +11,7 @@ from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pa
 from qlink.firmware_bridge.encoding import Click, Counter, Herald, Loss, Reply, encode_frame
 from qlink.firmware_bridge.errors import (
     BoardError,
+    BoardReset,
     BoardTimeout,
     ConfigurationError,
     ContractMismatch,
@@ -400,6 +401,18 @@ def test_a_snapshot_names_every_counter(board: Board, peer: Any) -> None:
     assert counters.clicks[7] == 2**63
     assert counters.tick == peer.tick
     assert len(board.events(0.0).counters) == len(peer.counters)
+
+
+def test_between_two_snapshots_lies_what_was_counted(board: Board, peer: Any) -> None:
+    first = board.snapshot()
+    peer.counters = dict.fromkeys(peer.counters, 2**60)
+    last = board.snapshot()
+    counted = last.since(first)
+    assert counted.tick == last.tick - first.tick > 0
+    assert counted.clicks.tolist() == [2**60] * 8
+    assert (counted.attempts, counted.sync_missed) == (2**60, 2**60)
+    with pytest.raises(BoardReset, match="count again"):
+        last.since(replace(first, epoch=first.epoch + 1))
 
 
 def test_a_snapshot_is_later_than_what_was_asked_before(board: Board, peer: Any) -> None:

@@ -1,11 +1,12 @@
 """Counter snapshots: all counters of a board at one instant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .configuration import Identity
+from .errors import BoardReset
 from .registers import Feature
 from .wire import (
     GROUP_SIZE,
@@ -63,6 +64,13 @@ class Counters:
     actions_started: Values  # by outcome; empty on a board without feed-forward, like the next two
     actions_dropped: Values
     actions_refused: Values
+
+    def since(self, earlier: "Counters") -> "Counters":
+        """What was counted from `earlier` on, in `tick` ticks. `BoardReset` if the board has started anew meanwhile."""
+        if self.epoch != earlier.epoch:
+            raise BoardReset("the board was reset while it counted: count again")
+        counted = [field.name for field in fields(self) if field.name not in ("snapshot", "epoch")]
+        return replace(self, **{name: getattr(self, name) - getattr(earlier, name) for name in counted})
 
 
 def indices_of(identity: Identity) -> NDArray[np.intp]:
