@@ -1,8 +1,9 @@
 from random import Random
 
 import pytest
+from amaranth.hdl import Module
 
-from qlink.gateware.lifetime import Lifetime, Reach
+from qlink.gateware.lifetime import Lifetime, Reach, horizon
 from qlink.gateware.matcher import PatternMatcher
 from qlink.gateware.parameters import Parameters
 from qlink.gateware.veto import ForbiddenTracker
@@ -61,6 +62,13 @@ def test_the_start_of_an_attempt_drops_what_is_held():
     assert matched(clicks, 8, 4, 12, starts=[5]) == [22]
 
 
+def with_horizon(dut):
+    m = Module()
+    m.submodules.dut = dut
+    m.d.comb += dut.horizon.eq(horizon(m, dut.parameters, dut.window))
+    return m
+
+
 def near(clicks, window, samples, clocks, starts=()):
     """The ticks that are near one of the forbidden `clicks`, by a tracker."""
     dut, seen = ForbiddenTracker(Parameters(samples=samples)), []
@@ -79,7 +87,7 @@ def near(clicks, window, samples, clocks, starts=()):
             mask = ctx.get(dut.near)
             seen.extend(judged * samples + s for s in range(samples) if mask >> s & 1)
 
-    simulate(dut, bench)
+    simulate(with_horizon(dut), bench)
     return [tick for tick in seen if tick >= 0]
 
 
@@ -110,7 +118,7 @@ def test_the_longest_window_does_not_wrap():
             await ctx.tick().repeat(clocks)
             alive.append(ctx.get(dut.alive))
 
-    simulate(dut, bench, limit=140_000)
+    simulate(with_horizon(dut), bench, limit=140_000)
     assert alive == [1, 1, 1, 0, 0]
 
 

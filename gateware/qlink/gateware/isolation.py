@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import COUNT_BITS, Now, Slot
+from .lifetime import horizon
 from .pipeline import delayed
 from .threshold import AtLeast
 from .veto import WINDOW_BITS, ForbiddenTracker
@@ -60,13 +61,18 @@ class Isolation(wiring.Component):
         own = Signal(channels)
         clicks = [Cat(clicks[s] for clicks in self.now.clicks) & self.required for s in range(samples)]
 
+        guard, reach = Signal(WINDOW_BITS), Signal(WINDOW_BITS)
+        m.d.sync += guard.eq(self.guard - 1)
+        m.d.comb += reach.eq(self.reach)
+        guards = guard, horizon(m, self.parameters, guard, "guard_horizon")
+        reaches = reach, horizon(m, self.parameters, reach, "reach_horizon")
         active = []
-        many5 = self._count(m, active)
-        quiet5 = delayed(m, ~self._near(m, "before", self._just_before(m), 0, active), 1)
+        many5 = self._count(m, reaches, active)
+        quiet5 = delayed(m, ~self._near(m, "before", self._just_before(m), guards, 0, active), 1)
         hits = Cat(of_subtick.any() for of_subtick in clicks)
         near = Signal(samples)
         m.d.sync += near.eq(hits)
-        after5 = delayed(m, self._near(m, "after", near, self.shift, active), 1)
+        after5 = delayed(m, self._near(m, "after", near, guards, self.shift, active), 1)
         clicks5 = delayed(m, self.slot.clicks, 5)
 
         many6, quiet6 = Signal(channels), Signal(channels)
@@ -89,15 +95,15 @@ class Isolation(wiring.Component):
         m.d.comb += self.active.eq(Cat(active).any())
         return m
 
-    def _near(self, m, name, clicks, shift, active):
+    def _near(self, m, name, clicks, guards, shift, active):
         """Return, three clocks after `clicks`, at which ticks there was one less than the guard time ago."""
         m.submodules[name] = tracker = ForbiddenTracker(self.parameters)
-        window = Signal(WINDOW_BITS)
-        m.d.sync += window.eq(self.guard - 1)
+        window, ends = guards
         m.d.comb += [
             tracker.clicks.eq(clicks),
             tracker.begin.eq(self.clear),
             tracker.window.eq(window),
+            tracker.horizon.eq(ends),
             tracker.shift.eq(shift),
         ]
         active.append(tracker.active & (self.guard != 0))
@@ -112,9 +118,10 @@ class Isolation(wiring.Component):
         m.d.sync += [last.eq(hits[-1]), before.eq(Cat(last, hits))]
         return before
 
-    def _count(self, m, active):
+    def _count(self, m, reaches, active):
         """Return, five clocks after the slot, at which of its ticks too many channels click in the reach from there."""
         channels, samples = self.parameters.channels, self.parameters.samples
+        window, ends = reaches
         m.submodules.excess = excess = AtLeast(channels, samples)
         m.d.sync += excess.need.eq(Cat((self.maximum == count - 1) for count in range(channels + 1)))
         for channel in range(channels):
@@ -124,7 +131,8 @@ class Isolation(wiring.Component):
             m.d.comb += [
                 tracker.clicks.eq(clicks),
                 tracker.begin.eq(self.clear),
-                tracker.window.eq(self.reach),
+                tracker.window.eq(window),
+                tracker.horizon.eq(ends),
                 tracker.shift.eq(self.shift),
                 *(excess.bits[s][channel].eq(tracker.near[s]) for s in range(samples)),
             ]

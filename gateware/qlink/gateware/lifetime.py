@@ -1,19 +1,43 @@
 """How long a click counts."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from .interface import ClickSlot
 
 
+class Horizon(data.StructLayout):
+    """What all lifetimes of one window have in common, modulo as many clocks as the window can have.
+
+    `coming` is the number of the clock after the one that `click` shows, `last` that of its whole clocks' end.
+    """
+
+    def __init__(self, parameters, bits):
+        super().__init__({name: bits - parameters.sub_bits for name in ("coming", "last")})
+
+
+def horizon(m, parameters, window, name="horizon"):
+    """Count clocks for the lifetimes of clicks with this window, which may change only while these are cleared."""
+    shape = Horizon(parameters, len(window))
+    now = Signal(shape, name=name)
+    m.d.sync += [
+        now.coming.eq(now.coming + 1),
+        now.last.eq(now.coming + window[parameters.sub_bits :]),
+    ]
+    return now
+
+
 class Lifetime(wiring.Component):
     """Tell at which subticks of the next clock the newest click is at most `window` ticks old.
+
+    A click keeps the number of the clock in which it ends, so that nothing has to be counted for it.
 
     Members
     -------
     window : In(bits), ticks; may change only while `clear`
+    horizon : In(Horizon), of this window
     click : In(ClickSlot)
     clear : In(1), forget the clicks before this clock's
     alive : Out(samples), about the clock after the newest that `click` has shown
@@ -25,6 +49,7 @@ class Lifetime(wiring.Component):
         super().__init__(
             {
                 "window": In(bits),
+                "horizon": In(Horizon(parameters, bits)),
                 "click": In(ClickSlot(parameters)),
                 "clear": In(1),
                 "alive": Out(parameters.samples),
@@ -40,29 +65,31 @@ class Lifetime(wiring.Component):
         place = Signal(sub_bits + 1)  # last subtick alive, its highest bit: of the clock after `clocks`
         m.d.comb += place.eq(self.window[:sub_bits] + self.click.sub)
 
-        load = Signal(signed(len(clocks) + 1))
-        some, more = Signal(), Signal()
-        m.d.sync += [load.eq(clocks - 2), some.eq(clocks.any()), more.eq(clocks[1:].any())]
+        some, one, more = Signal(), Signal(), Signal()
+        m.d.sync += [some.eq(clocks.any()), one.eq(clocks == 1), more.eq(clocks[1:].any())]
 
-        left = Signal.like(load)
-        pause = Signal()  # the carry of `place`, to be added to `left`
-        full = Signal()  # all of the next clock is alive; for how much longer, `left` says
+        until = Signal.like(self.horizon.last)
+        carried = Signal()  # the carry of `place`: a clock longer than `until` says
+        due, due_before = Signal(), Signal()
+        full = Signal()  # all of the next clock is alive; for how much longer, `until` says
         last = Signal()  # it is alive up to `end`, if not `full`
         end = Signal(sub_bits)
-        coming = Signal.like(left)
-        m.d.comb += coming.eq(left - Mux(pause, 0, 1))
+        m.d.comb += due.eq(until == self.horizon.coming)
         with m.If(self.click.valid):
             m.d.sync += [
-                left.eq(load),
-                pause.eq(place[-1]),
+                until.eq(self.horizon.last),
+                carried.eq(place[-1]),
+                due_before.eq(one),
                 full.eq(Mux(place[-1], some, more)),
                 last.eq(place[-1] | some),
                 end.eq(place),
             ]
         with m.Else():
-            m.d.sync += last.eq(full & ~self.clear)
-            with m.If(full):
-                m.d.sync += [left.eq(coming), pause.eq(0), full.eq((coming >= 0) & ~self.clear)]
+            m.d.sync += [
+                due_before.eq(due),
+                last.eq(full & ~self.clear),
+                full.eq(full & ~self.clear & ~Mux(carried, due_before, due)),
+            ]
 
         m.d.comb += [
             self.active.eq(full | last),

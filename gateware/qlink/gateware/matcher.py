@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import ClickSlot, Slot
-from .lifetime import Lifetime, Reach
+from .lifetime import Lifetime, Reach, horizon
 from .sampler import first_set
 
 
@@ -70,12 +70,13 @@ class PatternMatcher(wiring.Component):
 
         m.d.comb += self.ahead.start.eq(start)
 
+        ends = horizon(m, self.parameters, self.window)
         complete = Signal(samples)
         for s in range(samples):
             m.d.comb += complete[s].eq(Cat(ready[channel][s] for channel in range(channels)).all())
 
         for channel in range(channels):
-            click, arrived, alive = self._look_ahead(m, channel, dead, active[channel])
+            click, arrived, alive = self._look_ahead(m, channel, ends, dead, active[channel])
             told = self.ahead.channels[channel]
             m.d.comb += [told.click.eq(click), told.arrived.eq(arrived), told.alive.eq(alive)]
             survives = held[channel] & ~complete.any() | (after[channel] & complete).any()
@@ -94,7 +95,7 @@ class PatternMatcher(wiring.Component):
 
         return m
 
-    def _look_ahead(self, m, channel, dead, active):
+    def _look_ahead(self, m, channel, ends, dead, active):
         """Return the click that comes next, and when it and the one before, if it is held, are alive."""
         samples = self.parameters.samples
         click = self.slot.clicks[channel]
@@ -104,6 +105,7 @@ class PatternMatcher(wiring.Component):
         m.submodules[f"reach{channel}"] = reach = Reach(self.parameters, 16)
         m.d.comb += [
             lifetime.window.eq(self.window),
+            lifetime.horizon.eq(ends),
             lifetime.click.eq(click),
             lifetime.clear.eq(dead | self.slot.start),
             active.eq(lifetime.active),

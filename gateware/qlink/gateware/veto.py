@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .interface import Now, Slot
-from .lifetime import Lifetime, Reach
+from .lifetime import Horizon, Lifetime, Reach, horizon
 from .pipeline import delayed
 from .sampler import last_set
 
@@ -23,6 +23,7 @@ class ForbiddenTracker(wiring.Component):
     clicks : In(samples), at which subticks there is a forbidden click
     begin : In(1), forget the clicks before this clock's
     window : In(17), twice the window; may change only while `begin`
+    horizon : In(Horizon), of this window
     shift : In, ticks, less than a clock
     near : Out(samples)
     active : Out(1), there is a click that may yet be near
@@ -35,6 +36,7 @@ class ForbiddenTracker(wiring.Component):
                 "clicks": In(parameters.samples),
                 "begin": In(1),
                 "window": In(WINDOW_BITS),
+                "horizon": In(Horizon(parameters, WINDOW_BITS)),
                 "shift": In(parameters.sub_bits),
                 "near": Out(parameters.samples),
                 "active": Out(1),
@@ -59,6 +61,7 @@ class ForbiddenTracker(wiring.Component):
         alive, reached = Signal(samples), Signal(samples)
         m.d.comb += [
             lifetime.window.eq(self.window),
+            lifetime.horizon.eq(self.horizon),
             lifetime.click.valid.eq(shifted.any()),
             lifetime.click.sub.eq(last_set(m, shifted)),
             lifetime.clear.eq(begin),
@@ -157,6 +160,9 @@ class Veto(wiring.Component):
 
     def _track(self, m):
         """Follow the attempts with even and those with odd numbers apart, so that neither vetoes the other's clicks."""
+        window = Signal(WINDOW_BITS)
+        m.d.comb += window.eq(self.window << 1)
+        ends = horizon(m, self.parameters, window)
         near, active = [], []
         for number in range(2):
             m.submodules[f"tracker{number}"] = tracker = ForbiddenTracker(self.parameters)
@@ -165,7 +171,7 @@ class Veto(wiring.Component):
                 forbidden = Cat(clicks[s] for clicks in self.now.clicks) & self.forbidden
                 m.d.sync += tracker.clicks[s].eq(forbidden.any() & ours)
             m.d.sync += tracker.begin.eq(self.now.start & ours | self.clear)
-            m.d.comb += [tracker.window.eq(self.window << 1), tracker.shift.eq(self.shift)]
+            m.d.comb += [tracker.window.eq(window), tracker.horizon.eq(ends), tracker.shift.eq(self.shift)]
             near.append(tracker.near)
             active.append(tracker.active)
         m.d.comb += self.active.eq(Cat(active).any())
