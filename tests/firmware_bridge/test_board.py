@@ -415,6 +415,11 @@ def test_between_two_snapshots_lies_what_was_counted(board: Board, peer: Any) ->
         last.since(replace(first, epoch=first.epoch + 1))
 
 
+def test_each_snapshot_is_a_new_one(board: Board, peer: Any) -> None:
+    peer.chunk = 8  # so that the reply is read before the snapshot is
+    assert board.snapshot().snapshot < board.snapshot().snapshot < board.snapshot().snapshot
+
+
 def test_a_snapshot_is_later_than_what_was_asked_before(board: Board, peer: Any) -> None:
     peer.send_snapshot()  # a periodic one, of before
     peer.counters[index(CounterGroup.CLICKS, 0)] = 9

@@ -241,10 +241,11 @@ class Board:
             self.write("command", BY_NAME["command"].pack(flush=1))
 
     def snapshot(self) -> Counters:
-        """All counters at one instant, later than every register access before. They come as events, too."""
+        """All counters at one instant, later than every register access and snapshot before. They come as events, too."""
         if self._remembered is not None:
             raise BoardError("a recording takes no commands: its counters are among its events")
-        after = self._last_reply
+        newest = ((counters.epoch, counters.tick + 1) for counters in self._snapshots)
+        after = max([self._last_reply, *newest])
         for _ in range(self._patience.attempts):
             self.write("command", BY_NAME["command"].pack(snapshot=1))
             deadline = self._clock() + self._patience.reply_s
