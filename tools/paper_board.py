@@ -137,7 +137,7 @@ class PaperBoard:
             channels=IDENTITY.channels, patterns=IDENTITY.patterns, samples=IDENTITY.samples
         )
         values = {"magic": MAGIC, "geometry": geometry, "board": int.from_bytes(IDENTITY.board.encode(), "little")}
-        for name in ("contract_version", "tick_fs", "clock_hz", "herald_latency", "build", "codings"):
+        for name in ("contract_version", "tick_fs", "clock_hz", "herald_latency", "build", "codings", "veto_clocks"):
             values[name] = getattr(IDENTITY, name)
         for name, value in values.items():
             self._registers[BY_NAME[name].address] = value

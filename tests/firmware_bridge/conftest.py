@@ -53,6 +53,7 @@ OPTIONAL = (
     "sync_latency",
     "features",
     "codings",
+    "veto_clocks",
 )
 
 
@@ -74,6 +75,9 @@ class Peer:
             self.set(name, getattr(identity, name))
         feed_forward = BY_NAME["feed_forward"].pack(pulses=identity.pulses, latency=identity.action_latency)
         self.set("feed_forward", feed_forward)
+        pins = {name: getattr(identity, name) for name in ("triggers", "outputs", "pps", "ten_mhz")}
+        self.set("pins", BY_NAME["pins"].pack(**pins))
+        self.missing: set[str] = set()  # registers from after this board was built
         self.counters = dict.fromkeys((int(index) for index in indices_of(identity)), 0)
         self.tick = self.sequence = self.snapshot = 0
         self.time_s = 0.0
@@ -171,7 +175,8 @@ class Peer:
         return Status.OK, request.value
 
     def _register(self, address: int) -> Register | None:
-        return next((register for register in REGISTERS if address in register.addresses), None)
+        there = (register for register in REGISTERS if register.name not in self.missing)
+        return next((register for register in there if address in register.addresses), None)
 
 
 @pytest.fixture

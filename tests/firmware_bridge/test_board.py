@@ -1,11 +1,16 @@
 """A board over its register protocol, with a peer in memory that obeys the wire contract."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.firmware_bridge.conftest import IDENTITY
 
+from qlink.firmware_bridge.actions import earliest_start
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern, Pulse
 from qlink.firmware_bridge.encoding import Click, Counter, Herald, Loss, Reply, encode_frame
@@ -16,10 +21,12 @@ from qlink.firmware_bridge.errors import (
     ConfigurationError,
     ContractMismatch,
     EndOfStream,
+    NoSuchRegister,
     TransportError,
 )
 from qlink.firmware_bridge.link import Patience
 from qlink.firmware_bridge.registers import BY_NAME, REGISTERS, Access, Mode
+from qlink.firmware_bridge.settings import check
 from qlink.firmware_bridge.wire import CONTRACT_VERSION, REQUEST, CounterGroup, GlobalCounter, Status, counter_index
 
 PATTERNS = (
@@ -45,6 +52,19 @@ def opened(peer: Any) -> Board:
 
 def test_opens_and_says_who_it_is(board: Board, peer: Any) -> None:
     assert board.identity == peer.identity
+
+
+def test_a_board_from_before_its_pins_could_be_asked_for_is_taken_to_have_all(peer: Any) -> None:
+    peer.set("pins", 0)
+    assert opened(peer).identity.triggers == 0
+    peer.missing = {"pins", "veto_clocks"}
+    assert opened(peer).identity == peer.identity
+
+
+def test_a_board_that_does_not_say_who_it_is_is_none_of_ours(peer: Any) -> None:
+    peer.missing = {"clock_hz"}
+    with pytest.raises(NoSuchRegister, match="refused to read clock_hz: it has no such register"):
+        opened(peer)
 
 
 def test_opening_ends_a_request_that_a_host_died_in(peer: Any) -> None:
@@ -279,6 +299,66 @@ def test_multiplicities_and_guard_times_are_refused_in_gated_mode(board: Board) 
         gated = replace(_pattern(**limits), mode=Mode.GATED, gates=gates, attempt_clocks=20)
         with pytest.raises(ConfigurationError, match="pattern 0: multiplicities and guard times are for free-running"):
             board.configure(gated)
+
+
+LACKING: dict[str, tuple[dict[str, Any], Configuration, str]] = {
+    "an output": (
+        {"outputs": 2},
+        _acting(Pulse(3, 90, 5)),
+        "actions of PSI_PLUS, pulse 0: output 3 has no pin on this board, which has those of 0 to 1 only",
+    ),
+    "any output": (
+        {"outputs": 0},
+        _acting(Pulse(0, 90, 5)),
+        "output 0 has no pin on this board, which has none at all",
+    ),
+    "a PPS input": ({"pps": False}, Configuration(time_pps=True), "time_pps: this board has no PPS input"),
+    "a 10 MHz input": (
+        {"ten_mhz": False},
+        Configuration(time_ten_mhz=1000),
+        "time_ten_mhz: this board has no 10 MHz input",
+    ),
+    "a long window": (
+        {"veto_clocks": 512},
+        _pattern(window=2049, forbidden=frozenset({1})),
+        "pattern 0 has forbidden channels, its window = 2049 does not fit: it goes from 0 to 2048",
+    ),
+    "a long guard time": (
+        {"veto_clocks": 512},
+        _pattern(guard=2049),
+        "pattern 0, guard = 2049 does not fit: it goes from 0 to 2048",
+    ),
+}
+
+
+@pytest.mark.parametrize(("has", "configuration", "message"), LACKING.values(), ids=LACKING)
+def test_what_this_very_board_lacks_is_refused_by_name(
+    board: Board, has: dict[str, Any], configuration: Configuration, message: str
+) -> None:
+    check(configuration, board.identity)
+    with pytest.raises(ConfigurationError, match=message):
+        check(configuration, replace(board.identity, **has))
+
+
+@given(st.data())
+def test_what_is_set_off_or_timed_has_a_pin(data: st.DataObject) -> None:
+    """Whatever a board lacks, a configuration that asks for it is refused, and any other is taken."""
+    wanted, outputs = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 4))
+    clocks, window = data.draw(st.sampled_from((8, 512, 2048))), data.draw(st.integers(0, 2**16 - 1))
+    pps, asked = data.draw(st.booleans()), data.draw(st.booleans())
+    identity = replace(IDENTITY, outputs=outputs, veto_clocks=clocks, pps=pps)
+    pattern = Pattern(frozenset({0}), window, forbidden=frozenset({1}))
+    start = earliest_start(pattern, identity)
+    configuration = Configuration((pattern,), actions={Outcome.PSI_PLUS: (Pulse(wanted, start, 1),)}, time_pps=asked)
+    fits = wanted < outputs and window <= clocks * identity.samples and pps >= asked
+    with nullcontext() if fits else pytest.raises(ConfigurationError):
+        check(configuration, identity)
+
+
+def test_a_board_is_not_told_of_inputs_that_it_has_not(peer: Any) -> None:
+    peer.set("pins", BY_NAME["pins"].pack(triggers=2, outputs=2))
+    peer.missing = {"time_pps", "time_ten_mhz"}
+    opened(peer).configure(FREE)
 
 
 def test_notices_a_register_that_does_not_keep_its_value(

@@ -1,11 +1,13 @@
 """Sequences: what a board is given to play, and what is refused."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.firmware_bridge.conftest import IDENTITY
 
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, ReferenceSource, Sequence, Window
@@ -91,6 +93,29 @@ def test_attempts_need_gated_mode_and_a_sequencer(board: Board) -> None:
         check(ATTEMPTS, replace(board.identity, sequence_segments=0))
 
 
+@pytest.mark.parametrize(
+    ("triggers", "message"),
+    [
+        (3, "trigger 5 has no pin on this board, which has those of 0 to 2 only"),
+        (6, "trigger 7 has no pin on this board, which has those of 0 to 5 only"),
+        (0, "trigger 2 has no pin on this board, which has none at all"),
+    ],
+)
+def test_a_trigger_without_a_pin_is_refused_by_name(board: Board, triggers: int, message: str) -> None:
+    identity = replace(board.identity, triggers=triggers)
+    with pytest.raises(ConfigurationError, match=message):
+        check(ATTEMPTS, identity)
+    check(replace(ATTEMPTS, sequence=Sequence(period=100)), identity)  # attempts alone need no pin
+
+
+@given(st.sets(st.integers(0, 7)), st.sets(st.integers(0, 7)), st.integers(0, 8))
+def test_a_sequence_is_taken_when_all_its_triggers_have_pins(on: set[int], high: set[int], triggers: int) -> None:
+    sequence = Sequence(100, windows=dict.fromkeys(on, (Window(0, 5),)), idle_high=frozenset(high))
+    fits = max(on | high, default=-1) < triggers
+    with nullcontext() if fits else pytest.raises(ConfigurationError, match="has no pin on this board"):
+        check(replace(ATTEMPTS, sequence=sequence), replace(IDENTITY, triggers=triggers))
+
+
 def test_a_sequence_arrives_whole_and_is_cleared_with_the_next(board: Board) -> None:
     board.configure(ATTEMPTS)
     setup = BY_NAME["sequence_setup"].unpack(board.read("sequence_setup"))
@@ -125,3 +150,6 @@ def test_triggers_are_held_by_hand(board: Board) -> None:
     assert board.read("trigger_manual") == 0
     with pytest.raises(ConfigurationError, match="trigger 8 does not exist"):
         board.hold_triggers({8: True})
+    board.identity = replace(board.identity, triggers=7)
+    with pytest.raises(ConfigurationError, match="trigger 7 has no pin on this board"):
+        board.hold_triggers({7: False})

@@ -65,3 +65,6 @@ def test_attempts_are_numbered_by_the_host(board: Board, peer: Any) -> None:
     assert [request.value for request in peer.requests if request.address == BY_NAME["sync_command"].address] == [1]
     with pytest.raises(ConfigurationError, match="number -1 does not fit"):
         board.number_attempts(-1)
+    board.identity = replace(board.identity, sync_latency=0)
+    with pytest.raises(ConfigurationError, match="built without lines to another one"):
+        board.number_attempts(7)

@@ -16,9 +16,9 @@ BUILD = 0xDEADBEEF
 READ, WRITE = Operation.READ, Operation.WRITE
 
 
-def answer(commands, watch=None):
+def answer(commands, watch=None, parameters=PARAMETERS):
     """The (status, value) with which each (operation, address, value) is answered; `watch(ctx, dut)` is then called."""
-    dut, rng, seen = RegisterFile(PARAMETERS, BUILD), random.Random(0), []
+    dut, rng, seen = RegisterFile(parameters, BUILD), random.Random(0), []
     names = ("operation", "address", "value")
 
     async def run(ctx):
@@ -58,9 +58,37 @@ def test_says_what_the_board_is():
         "histogram_bins": 64,
         "sync_latency": 117,
         "vicinity_ticks": 2047,
+        "pins": 8 | 4 << 8 | 1 << 16 | 1 << 17,
+        "veto_clocks": 2048,
     }
     values = answer([(READ, BY_NAME[name].address, 0) for name in identity])
     assert values == [(Status.OK, value) for value in identity.values()]
+
+
+def test_says_what_leads_to_pins_and_how_long_a_veto_looks():
+    some = replace(PARAMETERS, triggers=2, outputs=3, pps=False, veto_depth=512)
+    names = ("pins", "veto_clocks", "time_pps", "time_ten_mhz")
+    answers = answer([(READ, BY_NAME[name].address, 0) for name in names], parameters=some)
+    assert answers == [
+        (Status.OK, 2 | 3 << 8 | 1 << 17),
+        (Status.OK, 512),
+        (Status.NO_SUCH_REGISTER, 0),
+        (Status.OK, 0),
+    ]
+
+
+def test_a_board_without_any_of_it_says_so():
+    none = replace(PARAMETERS, sequencer=False, pulses=0, pps=False, ten_mhz=False, sync=False)
+    names = ("pins", "sync_latency", "time_ten_mhz", "sync_setup", "trigger_manual")
+    answers = answer([(READ, BY_NAME[name].address, 0) for name in names], parameters=none)
+    assert answers == [(Status.OK, 0)] * 2 + [(Status.NO_SUCH_REGISTER, 0)] * 3
+
+
+@pytest.mark.parametrize("wrong", [{"triggers": 9}, {"outputs": 5}])
+def test_there_are_no_more_pins_than_there_is_for_them(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} must be 0 to"):
+        replace(PARAMETERS, **wrong)
 
 
 def test_answers_every_address_of_the_map_as_the_map_says():

@@ -25,6 +25,11 @@ def _check_table(outcome: Outcome, pulses: Sequence[Pulse], patterns: Sequence[P
         raise ConfigurationError(f"{name}: no pattern heralds it, so nothing would ever happen")
     for number, pulse in enumerate(pulses):
         _check_range(f"{name}, pulse {number}, output", pulse.output, 0, OUTPUTS - 1)
+        if pulse.output >= identity.outputs:
+            has = f"those of 0 to {identity.outputs - 1} only" if identity.outputs else "none at all"
+            raise ConfigurationError(
+                f"{name}, pulse {number}: output {pulse.output} has no pin on this board, which has {has}"
+            )
         _check_range(f"{name}, pulse {number}, start", pulse.start, 0, PULSE_MAX)
         _check_range(f"{name}, pulse {number}, width", pulse.width, 1, PULSE_MAX)
         for slow, pattern in ours.items():

@@ -2,17 +2,26 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from .configuration import Configuration, Identity, SequenceStatus
 from .counters import Counters, SnapshotAssembler
-from .errors import BoardError, BoardReset, BoardTimeout, ConfigurationError, ContractMismatch, EndOfStream
+from .errors import (
+    BoardError,
+    BoardReset,
+    BoardTimeout,
+    ConfigurationError,
+    ContractMismatch,
+    EndOfStream,
+    NoSuchRegister,
+)
 from .events import Batch
 from .histogram import Histogram, HistogramSettings, check_histogram, registers_of
 from .link import Link, Patience
-from .registers import BY_NAME, MAGIC, MOST, TRIGGERS, Access, Register, Repeat, SequenceEnd
+from .registers import BY_NAME, MAGIC, MOST, Access, Register, Repeat, SequenceEnd
+from .sequence import check_trigger
 from .settings import check, settings_of
 from .telemetry import Ledger, Telemetry
 from .transport import Recorded, Transport, clock_of, open_transport
@@ -37,6 +46,7 @@ IDENTITY = (
     "histogram_bins",
     "vicinity_ticks",
     "codings",
+    "veto_clocks",
 )  # registers that `Identity` has as they are
 JUDGEMENT_READS = 1000  # a click waits for some microseconds
 PATIENCE = Patience()
@@ -97,7 +107,7 @@ class Board:
         address = register.address + index
         if self._remembered is not None:
             if address not in self._remembered:
-                raise BoardError(f"the recording does not say what {name} was: read it from a board")
+                raise NoSuchRegister(f"the recording does not say what {name} was: read it from a board")
             return self._remembered[address]
         return self._exchange(Operation.READ, name, address)
 
@@ -180,6 +190,8 @@ class Board:
 
     def number_attempts(self, last: int) -> None:
         """Have the next attempt numbered `last + 1`. Two boards in step are given the same, while none of them runs."""
+        if not self.identity.sync_latency:
+            raise ConfigurationError("attempts cannot be numbered: this board was built without lines to another one")
         if not 0 <= last < 2**64:
             raise ConfigurationError(f"number {last} does not fit: attempts go from 0 to 2**64 - 1")
         self.write("sync_number_low", last & 0xFFFF_FFFF)
@@ -189,11 +201,10 @@ class Board:
     def hold_triggers(self, levels: Mapping[int, bool]) -> None:
         """Give these triggers their level by hand, whatever the sequence does; all others are the sequence's.
 
-        Raises `ConfigurationError` for a trigger that does not exist. `configure` gives all back to the sequence.
+        Raises `ConfigurationError` for a trigger that the board has not. `configure` gives all back to the sequence.
         """
         for trigger in levels:
-            if not 0 <= trigger < TRIGGERS:
-                raise ConfigurationError(f"trigger {trigger} does not exist, there are 0 to {TRIGGERS - 1}")
+            check_trigger(trigger, self.identity)
         mask, high = (sum(1 << trigger for trigger in some) for some in (levels, (t for t in levels if levels[t])))
         self.write("trigger_manual", BY_NAME["trigger_manual"].pack(mask=mask, levels=high))
 
@@ -301,14 +312,27 @@ class Board:
         if version != CONTRACT_VERSION:
             older = "the board's gateware is older: flash it" if version < CONTRACT_VERSION else "update this package"
             raise ContractMismatch(f"the board speaks wire contract {version}, this host {CONTRACT_VERSION}: {older}")
-        geometry = BY_NAME["geometry"].unpack(self.read("geometry"))
+        rest: dict[str, Any] = dict(BY_NAME["geometry"].unpack(self.read("geometry")))
         name = self.read("board").to_bytes(4, "little").rstrip(b"\0 ").decode("ascii", "replace")
-        rest = {name: self.read(name) for name in IDENTITY}
+        rest |= {name: self._said(name) for name in IDENTITY}
         feed_forward = BY_NAME["feed_forward"].unpack(self.read("feed_forward"))
         rest |= {"pulses": feed_forward["pulses"], "action_latency": feed_forward["latency"]}
-        self.identity = Identity(contract_version=version, board=name, **geometry, **rest)
+        pins = BY_NAME["pins"].unpack(self._said("pins"))
+        rest |= {"triggers": pins["triggers"], "outputs": pins["outputs"]}
+        rest |= {name: bool(pins[name]) for name in ("pps", "ten_mhz")}
+        self.identity = Identity(contract_version=version, board=name, **rest)
         self._assembler = SnapshotAssembler(self.identity)
         self._name_epoch()
+
+    def _said(self, name: str) -> int:
+        """What the board says of itself. One from before the register was there is taken to say `Register.absent`."""
+        try:
+            return self.read(name)
+        except NoSuchRegister:
+            absent = BY_NAME[name].absent
+            if absent is None:
+                raise
+            return absent
 
     def _name_epoch(self) -> None:
         """See `wire.next_epoch`. A frame without a name is of the epoch that the decoder expects already."""
@@ -363,7 +387,8 @@ class Board:
         status = int(reply["status"])
         if status != Status.OK:
             reason = REFUSALS.get(status, f"status {status}")
-            raise BoardError(f"the board refused to {operation.name.lower()} {name}: {reason}")
+            kind = NoSuchRegister if status == Status.NO_SUCH_REGISTER else BoardError
+            raise kind(f"the board refused to {operation.name.lower()} {name}: {reason}")
         return int(reply["value"])
 
     def _observe(self, batch: Batch) -> None:

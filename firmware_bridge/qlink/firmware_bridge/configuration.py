@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-from .registers import Mode, SequenceEnd
+from .registers import OUTPUTS, TRIGGERS, VETO_CLOCKS, Mode, SequenceEnd
 from .wire import Coding
 
 WINDOW_MAX = 2**16 - 1
@@ -46,6 +46,11 @@ class Identity:
     action_latency: int = 0  # system clocks
     vicinity_ticks: int = 0  # how far from a herald is near at most; 0: clicks cannot be chosen by heralds
     codings: int = ALL_CODINGS  # bit n: the coding of number n
+    triggers: int = TRIGGERS  # of the sequencer that lead to pins, from 0 on
+    outputs: int = OUTPUTS  # of feed-forward that do
+    pps: bool = True  # whether there is such an input
+    ten_mhz: bool = True
+    veto_clocks: int = VETO_CLOCKS  # the longest window of a pattern that something can veto
 
 
 @dataclass(frozen=True, slots=True)

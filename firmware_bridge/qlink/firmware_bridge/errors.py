@@ -17,6 +17,10 @@ class BoardError(BridgeError):
     """The board answered, but not as asked."""
 
 
+class NoSuchRegister(BoardError):
+    """The board, or the recording of one, has no such register."""
+
+
 class ContractMismatch(BoardError):
     """Board and host speak different versions of the wire contract."""
 

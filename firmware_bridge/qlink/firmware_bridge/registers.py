@@ -27,7 +27,7 @@ SYNC_CRC_BITS = 8
 SYNC_FRAME_BITS = 1 + 2 * SYNC_NUMBER_BITS + SYNC_CRC_BITS  # the start bit first
 SYNC_BIT_CLOCKS = 4
 SYNC_MESSAGE_CLOCKS = (SYNC_FRAME_BITS + 2) * SYNC_BIT_CLOCKS  # from one message to the next, at least
-VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: boards keep so many
+VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: most boards keep so many
 
 
 class Access(Enum):
@@ -94,6 +94,7 @@ class Register:
     repeat: Repeat = Repeat.ONCE
     reset: int = 0
     part: Part | None = None  # that a board has to have for it
+    absent: int | None = None  # what is taken to be said by a board of this contract from before the register was there
 
     @property
     def addresses(self) -> range:
@@ -240,6 +241,28 @@ REGISTERS: tuple[Register, ...] = (
     _identity("delay_ticks", 0x09, "longest delay of an input in ticks; 0: inputs have no delays"),
     _identity("histogram_bins", 0x0A, "bins of the histogram; 0: there is none"),
     _identity("vicinity_ticks", 0x0B, "how far from a herald clicks may be to be chosen; 0: they cannot be"),
+    Register(
+        "pins",
+        0x0C,
+        (
+            RegisterField("triggers", 0, 8),
+            RegisterField("outputs", 8, 8),
+            RegisterField("pps", 16, 1),
+            RegisterField("ten_mhz", 17, 1),
+        ),
+        "what leads to a pin on this board: so many of the triggers and of the outputs of feed-forward, from 0 on; the "
+        "PPS and the 10 MHz input",
+        Access.READ,
+        absent=TRIGGERS | OUTPUTS << 8 | 1 << 16 | 1 << 17,
+    ),
+    Register(
+        "veto_clocks",
+        0x0E,
+        (RegisterField("value", 0, 32),),
+        "longest window, or guard time, in clocks, of a pattern that something can veto",
+        Access.READ,
+        absent=VETO_CLOCKS,
+    ),
     Register(
         "control",
         0x10,

@@ -48,10 +48,18 @@ def check_sequence(configuration: Configuration, sequence: Sequence, identity: I
             raise ConfigurationError(f"sequence, {name} = {value} does not fit: it goes from {low} to {REGISTER_MAX}")
     _check_period(configuration.attempt_clocks, sequence)
     for trigger in sorted({*sequence.windows, *sequence.idle_high}):
-        if not 0 <= trigger < TRIGGERS:
-            raise ConfigurationError(f"sequence: trigger {trigger} does not exist, there are 0 to {TRIGGERS - 1}")
+        check_trigger(trigger, identity)
     for trigger, windows in sorted(sequence.windows.items()):
         _check_windows(trigger, windows, sequence.period)
+
+
+def check_trigger(trigger: int, identity: Identity) -> None:
+    """Raise `ConfigurationError` for a trigger that does not exist, or leads to no pin."""
+    if not 0 <= trigger < TRIGGERS:
+        raise ConfigurationError(f"trigger {trigger} does not exist, there are 0 to {TRIGGERS - 1}")
+    if trigger >= identity.triggers:
+        has = f"those of 0 to {identity.triggers - 1} only" if identity.triggers else "none at all"
+        raise ConfigurationError(f"trigger {trigger} has no pin on this board, which has {has}")
 
 
 def _check_period(attempt_clocks: int, sequence: Sequence) -> None:

@@ -18,7 +18,7 @@ from .configuration import (
     Sequence,
 )
 from .errors import ConfigurationError
-from .registers import ACCIDENTAL_CLOCKS, BY_NAME, VETO_CLOCKS, Feature, Keep, Mode
+from .registers import ACCIDENTAL_CLOCKS, BY_NAME, Feature, Keep, Mode
 from .sequence import check_sequence, level_words, segments_of
 from .sync import check_sync, setup_of
 from .wire import OUTCOMES, Coding
@@ -50,6 +50,7 @@ def check(configuration: Configuration, identity: Identity) -> None:
     _check_range("flush_clocks", configuration.flush_clocks, 1, REGISTER_MAX)
     for name in ("snapshot_clocks", "attempt_clocks", "reference_timeout", "time_ten_mhz"):
         _check_range(name, getattr(configuration, name), 0, REGISTER_MAX)
+    check_time_inputs(identity, pps=configuration.time_pps, ten_mhz=configuration.time_ten_mhz > 0)
     _check_filters(configuration, identity)
     _check_delays(configuration, identity)
     _check_accidentals(configuration, identity)
@@ -65,6 +66,15 @@ def check(configuration: Configuration, identity: Identity) -> None:
         check_sync(configuration, configuration.sync, identity)
 
 
+def check_time_inputs(identity: Identity, *, pps: bool, ten_mhz: bool) -> None:
+    """Raise `ConfigurationError` for an input of another clock that is wanted and that the board has not."""
+    wanted = {"time_pps": pps and not identity.pps, "time_ten_mhz": ten_mhz and not identity.ten_mhz}
+    for name, missing in wanted.items():
+        if missing:
+            words = "PPS" if name == "time_pps" else "10 MHz"
+            raise ConfigurationError(f"{name}: this board has no {words} input, so leave it out or take another board")
+
+
 def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Setting]:
     """Every register that a configuration decides, in the order of writing; `control` with run=0 is first.
 
@@ -74,9 +84,12 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
     for channel in range(identity.channels):
         yield Setting("delay", channel, configuration.common_delay + configuration.delays.get(channel, 0))
     yield Setting("reference_delay", 0, configuration.common_delay + configuration.reference_delay)
-    for name in ("flush_clocks", "snapshot_clocks", "attempt_clocks", "reference_timeout", "time_ten_mhz"):
+    for name in ("flush_clocks", "snapshot_clocks", "attempt_clocks", "reference_timeout"):
         yield Setting(name, 0, getattr(configuration, name))
-    yield Setting("time_pps", 0, int(configuration.time_pps))
+    if identity.ten_mhz:
+        yield Setting("time_ten_mhz", 0, configuration.time_ten_mhz)
+    if identity.pps:
+        yield Setting("time_pps", 0, int(configuration.time_pps))
     streamed = configuration.stream_channels
     yield Setting("stream_channels", 0, _mask(range(identity.channels) if streamed is None else streamed))
     yield Setting("vicinity", 0, configuration.vicinity)
@@ -209,7 +222,7 @@ def _check_pattern(name: str, pattern: Pattern, identity: Identity) -> None:
     _check_channels(f"{name}, forbidden", pattern.forbidden, identity)
     _check_range(f"{name}, window", pattern.window, 0, WINDOW_MAX)
     _check_limits(name, pattern, identity)
-    longest = VETO_CLOCKS * identity.samples
+    longest = identity.veto_clocks * identity.samples
     if pattern.guard:
         _check_range(f"{name}, guard", pattern.guard, 0, longest)
     elif pattern.vetoed:

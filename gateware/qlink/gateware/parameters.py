@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from qlink.firmware_bridge.registers import MAX_BINS, MAX_PULSES, VETO_CLOCKS, Feature
+from qlink.firmware_bridge.registers import MAX_BINS, MAX_PULSES, OUTPUTS, TRIGGERS, VETO_CLOCKS, Feature
 from qlink.firmware_bridge.wire import MAX_CHANNELS, MAX_PATTERNS
 
 TICK_BITS = 64
@@ -23,6 +23,9 @@ class Parameters:
     whether patterns have accidental counters, which take a matcher of their own each. `multiplicity`: whether
     they have multiplicities and guard times. `tag_coding`: whether clicks can be coded (wire.Coding.RICE), in frames of
     `frame_depth` of their own. `pulses` is the length of an outcome's action table (0: no feed-forward).
+
+    `triggers` and `outputs` of feed-forward lead to pins, and so do the inputs `pps` and `ten_mhz`, or they do not: the
+    board says so, and its host asks for nothing else.
     """
 
     channels: int = 8
@@ -46,11 +49,17 @@ class Parameters:
     filter_depth: int = 4096
     multiplicity: bool = False
     tag_coding: bool = True
+    triggers: int = TRIGGERS
+    outputs: int = OUTPUTS
+    pps: bool = True
+    ten_mhz: bool = True
 
     def __post_init__(self):
         _check_range("channels", self.channels, 1, MAX_CHANNELS)
         _check_range("patterns", self.patterns, 1, MAX_PATTERNS)
         _check_range("pulses", self.pulses, 0, MAX_PULSES)
+        _check_range("triggers", self.triggers, 0, TRIGGERS)
+        _check_range("outputs", self.outputs, 0, OUTPUTS)
         if self.samples not in (1, 2, 4):
             raise ValueError(f"samples must be 1, 2 or 4 per clock, not {self.samples}")
         if len(self.board) != 4 or not self.board.isascii():

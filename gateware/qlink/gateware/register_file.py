@@ -36,6 +36,9 @@ OF_SEQUENCER = (
 OF_SYNC = (*("sync_setup", "sync_ready_timeout", "sync_number_low", "sync_number_high", "sync_command", "sync_status"),)
 """Registers that a board without lines to another one has not."""
 
+OF_TIME = {"time_pps": "pps", "time_ten_mhz": "ten_mhz"}
+"""Registers that only boards with the input have, by the parameter that says so."""
+
 IN_MEMORY = ("sequence_levels", "sequence_clocks")
 """Registers behind the `program` bus."""
 
@@ -63,6 +66,12 @@ RESTARTING = (
 
 def identity(parameters, build):
     """Return the values of the registers that say what this board is. `build` is the hash of its source."""
+    pins = {
+        "triggers": parameters.triggers if parameters.sequencer else 0,
+        "outputs": parameters.outputs if parameters.pulses else 0,
+        "pps": parameters.pps,
+        "ten_mhz": parameters.ten_mhz,
+    }
     return {
         "magic": MAGIC,
         "contract_version": CONTRACT_VERSION,
@@ -81,6 +90,8 @@ def identity(parameters, build):
         "sync_latency": SYNC_LATENCY if parameters.sync else 0,
         "vicinity_ticks": (1 << parameters.vicinity_bits) - 1,
         "codings": 1 << Coding.PLAIN | parameters.tag_coding << Coding.RICE,
+        "pins": BY_NAME["pins"].pack(**pins),
+        "veto_clocks": parameters.veto_depth,
     }
 
 
@@ -190,6 +201,8 @@ class RegisterFile(wiring.Component):
         if register.name in OF_SEQUENCER and not self._parameters.sequencer:
             return 0
         if register.name in OF_SYNC and not self._parameters.sync:
+            return 0
+        if register.name in OF_TIME and not getattr(self._parameters, OF_TIME[register.name]):
             return 0
         if register.name in ACCIDENTAL and not self._parameters.accidentals:
             return 0
@@ -337,9 +350,9 @@ class RegisterFile(wiring.Component):
             self.flush_clocks.eq(by_name["flush_clocks"][0].value),
             self.snapshot_clocks.eq(by_name["snapshot_clocks"][0].value),
             self.retimed.eq(by_name["snapshot_clocks"][0].written),
-            self.time_pps.eq(by_name["time_pps"][0].value),
-            self.time_ten_mhz.eq(by_name["time_ten_mhz"][0].value),
-            self.time_rearm.eq(by_name["time_ten_mhz"][0].written),
+            *(self.time_pps.eq(cell.value) for cell in by_name["time_pps"]),
+            *(self.time_ten_mhz.eq(cell.value) for cell in by_name["time_ten_mhz"]),
+            *(self.time_rearm.eq(cell.written) for cell in by_name["time_ten_mhz"]),
             self.epoch.eq(by_name["epoch"][0].value),
             settings.attempt_clocks.eq(by_name["attempt_clocks"][0].value),
             settings.reference_timeout.eq(by_name["reference_timeout"][0].value),

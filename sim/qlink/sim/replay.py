@@ -186,6 +186,7 @@ def _identity(board: Parameters) -> Identity:
         herald_latency=board.herald_latency,
         build=0,
         features=board.features,
+        veto_clocks=board.veto_depth,
     )
 
 
