@@ -71,7 +71,9 @@ def test_a_silent_twin_waits_in_simulated_time() -> None:
     transport = opened("twin://idle")
     assert transport.read(100, 0.25) == b""
     assert transport.twin.now == 50_000_000
+    assert transport.now_s() == 0.25
     assert transport.twin.evaluated < 1_000
+    assert opened("twin://idle?pace=1", wall := Wall()).now_s() == wall.now
 
 
 def test_a_recording_begins_with_the_run_and_comes_whole(tmp_path_factory: pytest.TempPathFactory) -> None:

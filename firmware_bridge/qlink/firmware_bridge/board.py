@@ -252,7 +252,7 @@ class Board:
             self.write("command", BY_NAME["command"].pack(flush=1))
 
     def snapshot(self) -> Counters:
-        """All counters at one instant, later than every register access and snapshot before. They come as events, too."""
+        """All counters at one instant, later than every register access and snapshot before. They are events, too."""
         if self._remembered is not None:
             raise BoardError("a recording takes no commands: its counters are among its events")
         newest = ((counters.epoch, counters.tick + 1) for counters in self._snapshots)

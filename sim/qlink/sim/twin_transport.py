@@ -124,6 +124,10 @@ class TwinTransport:
         self._asked = True
         self._last = None  # the answer, too, may wait in an open frame
 
+    def now_s(self) -> float:
+        """The time of its reads: that of the simulation, with a pace the wall's (see `transport.Timed`)."""
+        return self._twin.now / self._clock_hz if self._pace is None else self._pace.clock()
+
     def close(self) -> None:
         self._closed = True
 
