@@ -73,6 +73,7 @@ def test_what_runs_on_a_board_runs_on_its_recording(recorded: tuple[Path, Batch]
     with open_board(f"replay://{recorded[0]}") as board:
         board.configure(CONFIGURATION)
         board.start()
+        board.start_sequence()
         assert len(play(board)[0].heralds) == 20
         board.flush()
         board.stop()

@@ -173,8 +173,11 @@ class Board:
     def start_sequence(self) -> None:
         """Begin the configured sequence with its first attempt; one that runs is begun anew.
 
-        The board has to run (`start`). `BoardError` if it does not, or if no sequence is configured.
+        The board has to run (`start`). `BoardError` if it does not, or if no sequence is configured. On a recording:
+        nothing to do.
         """
+        if self._remembered is not None:
+            return
         self.write("sequence_command", BY_NAME["sequence_command"].pack(start=1))
         if self.sequence_status().end is SequenceEnd.REFUSED:
             raise BoardError("the board began no sequence: configure one, and start the board before")
