@@ -73,13 +73,14 @@ class SourceFilter(wiring.Component):
         happened = Cat(click.valid for click in self.clicks).any()
         copy, force = Signal(Filter(self._parameters)), Signal(Filter(self._parameters))
         adopt, waiting = Signal(), Signal()
-        differs = copy.as_value() != force.as_value()
+        changing = self.settings.as_value() != copy.as_value()
+        changed, due = Signal(), Signal()  # in this clock, and before but not yet in force
         m.d.comb += [
-            self.state.pending.eq(differs | (copy.as_value() != self.settings.as_value())),
+            self.state.pending.eq(changed | due),
             self.state.waiting.eq(waiting),
-            adopt.eq(differs & ~waiting),
+            adopt.eq((changed | due) & ~waiting),
         ]
-        m.d.sync += copy.eq(self.settings)
+        m.d.sync += [copy.eq(self.settings), changed.eq(changing), due.eq(self.state.pending & ~adopt)]
         with m.If(adopt):
             m.d.sync += force.eq(copy)
 
@@ -87,7 +88,7 @@ class SourceFilter(wiring.Component):
         if self._parameters.filter_depth:
             clicks, near, late, busy = self._wait(m, copy, adopt, happened, waiting)
         m.d.sync += [self.clicks_out.eq(clicks), self.clock_out.eq(self.clock - late)]
-        m.d.comb += self.idle.eq(~busy & ~self.state.pending & ~waiting)
+        m.d.comb += self.idle.eq(~busy & ~changing & ~self.state.pending & ~waiting)
         for c, click in enumerate(clicks):
             close = near.bit_select(click.sub, 1) if near is not None else 0
             chosen = self._choose(m, click.valid, force.share[c], adopt)
