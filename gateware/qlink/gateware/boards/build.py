@@ -126,7 +126,8 @@ def synthesise(
     bitstream(profile, directory).unlink(missing_ok=True)  # an older one would be mistaken for this one's
     progress("elaborating")
     top = BoardTop(profile, core(profile))
-    profile.platform().prepare(top, NAME, script_after_read=COLLISIONS_DO_NOT_MATTER).extract(directory)
+    overrides = {"script_after_read": COLLISIONS_DO_NOT_MATTER, **toolchain.synthesis}
+    profile.platform().prepare(top, NAME, **overrides).extract(directory)
     progress("synthesising")
     run_tool(tools.yosys, ["-q", "-l", f"{NAME}.rpt", f"{NAME}.ys"], directory)
 

@@ -1,7 +1,7 @@
 """What differs between the FPGA families: the words for a pin's properties, and the programs that make a bitstream."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["ARTIX", "ECP5", "ICE40", "Family", "Program", "Toolchain"]
@@ -19,7 +19,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """From a netlist to a bitstream: place and route, then pack. `cells` are nextpnr's names for what is counted."""
+    """From RTL to a bitstream: synthesis, place and route, pack.
+
+    `synthesis` are overrides of Amaranth's platform, `cells` nextpnr's names for what is counted.
+    """
 
     nextpnr: Program
     pack: Program
@@ -27,6 +30,7 @@ class Toolchain:
     pack_arguments: tuple[str, ...]
     extension: str
     cells: Mapping[str, str]
+    synthesis: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,6 @@ def _ecp5_arguments(platform: Any) -> list[str]:
         *("--package", platform._nextpnr_package_options[platform.package].upper()),
         *("--speed", platform.speed),
         *("--lpf", f"{NAME}.lpf", "--textcfg", f"{NAME}.config"),
-        *("--placer-heap-timingweight", "30", "--placer-heap-critexp", "4"),
         *("--router", "router2"),
     ]
 
@@ -60,6 +63,18 @@ def _ice40_arguments(platform: Any) -> list[str]:
         *("--pcf", f"{NAME}.pcf", "--asc", f"{NAME}.asc"),
     ]
 
+
+# Yosys gives every small group of flip-flops an enable or a reset of its own, and a slice has one of each: from so many
+# flip-flops on it is worth it, for fewer the logic does it. It halves the groups, and the placer has room to move.
+_FEW_ENABLES, _FEW_RESETS = 5, 9
+_ECP5_FLIP_FLOPS = " ".join(
+    f"-cell {cell}"
+    for cell in (
+        *("$_DFF_?_ 01", "$_DFF_?P?_ r", "$_SDFF_?P?_ r", "$_DFFE_??_ 01", "$_DFFE_?P??_ r", "$_SDFFE_?P??_ r"),
+        "$_DLATCH_?_ x",
+    )
+)
+_ECP5_SYNTHESIS = "-nowidelut"  # LUTs that have to sit together are in each other's way on a full chip
 
 #: An open detector input reads 0, and a slow edge is one edge.
 ECP5 = Family(
@@ -73,6 +88,11 @@ ECP5 = Family(
         pack_arguments=("--input", f"{NAME}.config", "--bit", f"{NAME}.bit", "--compress"),
         extension="bit",
         cells={"LUTs": "TRELLIS_COMB", "FFs": "TRELLIS_FF", "EBR": "DP16KD", "distributed RAM": "TRELLIS_RAMW"},
+        synthesis={
+            "synth_opts": f"{_ECP5_SYNTHESIS} -run begin:map_ffs",
+            "script_after_synth": f"dfflegalize {_ECP5_FLIP_FLOPS} -mince {_FEW_ENABLES} -minsrst {_FEW_RESETS}\n"
+            f"synth_ecp5 {_ECP5_SYNTHESIS} -top {NAME} -run map_ffs:",
+        },
     ),
 )
 
