@@ -3,15 +3,29 @@
 import logging
 import queue
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from qlink.firmware_bridge.board import Board
+from qlink.firmware_bridge.configuration import Configuration, Identity, Sequence, SequenceStatus
+from qlink.firmware_bridge.decoder import concatenate
 from qlink.firmware_bridge.encoding import Herald, encode_stream
-from qlink.firmware_bridge.errors import EndOfStream, TransportError
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS
+from qlink.firmware_bridge.errors import BridgeError, ConfigurationError, EndOfStream, TransportError
+from qlink.firmware_bridge.events import Batch
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SequenceEnd
 from qlink.firmware_bridge.wire import CONTRACT_VERSION
-from qlink.supervisor.boards import Arrived, BoardGone, BoardReader, BoardUp, LinkState, News, Reading
+from qlink.supervisor.boards import (
+    Arrived,
+    BoardGone,
+    BoardReader,
+    BoardRefused,
+    BoardUp,
+    LinkState,
+    News,
+    Reading,
+    SequenceOver,
+)
 from qlink.supervisor.errors import SettingsError
 from qlink.supervisor.settings import Backoff
 
@@ -102,6 +116,92 @@ def test_a_board_that_never_answers_is_complained_about_once(caplog: pytest.LogC
         0.04,
         0.04,
     ]
+
+
+# -- what a board is set to
+
+
+class Sequenced:
+    """A board with a sequence that has ended. It is lost after so many looks at it."""
+
+    identity = Identity(1, "SEQU", 8, 8, 4, 1_250_000, 200_000_000, 9, 1)
+
+    def __init__(self, done: list[str], ends: int = 3, refusal: BridgeError | None = None) -> None:
+        self.done, self._left, self._refusal = done, ends, refusal
+
+    def configure(self, configuration: Configuration) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        self.done.append("configure")
+
+    def number_attempts(self, last: int) -> None:
+        self.done.append(f"number {last}")
+
+    def start(self) -> None:
+        self.done.append("start")
+
+    def start_sequence(self) -> None:
+        self.done.append("start the sequence")
+
+    def sequence_status(self) -> SequenceStatus:
+        self.done.append("look")
+        return ENDED
+
+    def stop(self) -> None:
+        self.done.append("stop")
+
+    def events(self, timeout_s: float) -> Batch:
+        self._left -= 1
+        if self._left < 0:
+            raise TransportError("unplugged")
+        return concatenate([])
+
+    def read(self, name: str) -> int:
+        return 0
+
+    def close(self) -> None:
+        self.done.append("close")
+
+
+ENDED = SequenceStatus(running=False, end=SequenceEnd.HERALD, attempts=12)
+PLAIN = Configuration()
+ATTEMPTS = Configuration(sequence=Sequence(period=100))
+
+
+def watched(configuration: Configuration, first_attempt: int | None, **board: Any) -> tuple[list[str], list[News]]:
+    """What is done with a board until it is lost for the second time or refused, and what is told."""
+    done: list[str] = []
+    seen: list[News] = []
+    reading = Reading(configuration, Backoff(0.01, 2.0, 0.04), 0.01, silence_s=-1.0, first_attempt=first_attempt)
+    news: queue.Queue[News] = queue.Queue()
+    reader = BoardReader(lambda: Sequenced(done, **board), reading, lambda: 5, news.put)
+    reader.start()
+    while sum(isinstance(each, BoardGone) for each in seen) < 2 and not any(isinstance(e, BoardRefused) for e in seen):
+        seen.append(news.get(timeout=10))
+    reader.stop()
+    assert reader.join(5)
+    return done, seen
+
+
+def test_a_sequence_is_begun_whenever_the_board_is_and_its_end_is_told_once() -> None:
+    done, told = watched(ATTEMPTS, None)
+    once = ["configure", "start", "start the sequence", "look", "close"]
+    assert done[:10] == once * 2
+    assert [each for each in told if isinstance(each, SequenceOver)] == [SequenceOver(ENDED)] * 2
+
+
+def test_a_board_without_a_sequence_is_not_asked_for_one() -> None:
+    assert watched(PLAIN, None)[0][:3] == ["configure", "start", "close"]
+
+
+def test_attempts_are_numbered_once_though_the_board_is_lost() -> None:
+    done, _ = watched(PLAIN, 1000)
+    assert done[:6] == ["configure", "number 999", "start", "close", "configure", "start"]
+
+
+def test_a_board_that_can_never_be_what_it_is_asked_to_be_is_given_up() -> None:
+    done, told = watched(PLAIN, None, refusal=ConfigurationError("pattern 0: channel 9 does not exist"))
+    assert (done, told) == (["close"], [BoardRefused("pattern 0: channel 9 does not exist")])
 
 
 @pytest.mark.parametrize(("failures", "delay_s"), [(1, 0.1), (2, 0.2), (3, 0.4), (7, 5.0), (10**6, 5.0)])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from qlink.firmware_bridge.configuration import Configuration, Identity
-from qlink.firmware_bridge.errors import BridgeError, EndOfStream
+from qlink.firmware_bridge.configuration import Configuration, Identity, SequenceStatus
+from qlink.firmware_bridge.errors import BridgeError, ConfigurationError, EndOfStream
 from qlink.firmware_bridge.events import Batch
 
 from .link_clock import Clock
@@ -34,7 +34,10 @@ class Board(Protocol):
     identity: Identity
 
     def configure(self, configuration: Configuration) -> None: ...
+    def number_attempts(self, last: int) -> None: ...
     def start(self) -> None: ...
+    def start_sequence(self) -> None: ...
+    def sequence_status(self) -> SequenceStatus: ...
     def stop(self) -> None: ...
     def events(self, timeout_s: float) -> Batch: ...
     def read(self, name: str) -> int: ...
@@ -55,6 +58,20 @@ class BoardGone:
 
 
 @dataclass(frozen=True, slots=True)
+class BoardRefused:
+    """The board cannot be set to its configuration, and never could: the reader has ended."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceOver:
+    """The board runs, but makes no attempts any more."""
+
+    status: SequenceStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """Events, and when they came in by the link's clock."""
 
@@ -62,7 +79,7 @@ class Arrived:
     time_ns: int
 
 
-News = BoardUp | BoardGone | Arrived
+News = BoardUp | BoardGone | BoardRefused | SequenceOver | Arrived
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +89,19 @@ class Reading:
     configuration: Configuration | None
     backoff: Backoff
     poll_s: float
-    silence_s: float  # after which a board is asked whether it is still there
+    silence_s: float  # after which a board is asked whether it is still there, and its sequence goes on
+    first_attempt: int | None = None  # its number, when the board is opened first; None: it goes on counting
+
+    @property
+    def sequenced(self) -> bool:
+        return self.configuration is not None and self.configuration.sequence is not None
 
 
 class BoardReader:
     """Reads a board in a thread of its own. `deliver` is called in that thread, in order; it may wait.
 
-    Tells each state once. A board that is lost is opened, configured and started again, after growing pauses.
+    Tells each state once. A board that is lost is opened, configured and started again, its sequence, too, after
+    growing pauses; it goes on with its attempts' numbers. One that refuses its configuration at first is given up.
     """
 
     def __init__(
@@ -89,6 +112,7 @@ class BoardReader:
         self._clock = clock
         self._deliver = deliver
         self._ending = threading.Event()
+        self._ever_up = False
         self._thread = threading.Thread(target=self._run, name="board reader", daemon=True)
 
     def start(self) -> None:
@@ -112,6 +136,9 @@ class BoardReader:
                 self._deliver(BoardGone(LinkState.ENDED, str(end)))
                 return
             except Exception as error:
+                if isinstance(error, ConfigurationError) and not self._ever_up:
+                    self._deliver(BoardRefused(str(error)))
+                    return
                 failures = failures + 1 if not self._was_up else 1
                 self._lost(error, self._reading.backoff.delay_s(failures), first=failures == 1)
 
@@ -131,19 +158,26 @@ class BoardReader:
         try:
             if self._reading.configuration is not None:
                 board.configure(self._reading.configuration)
+            if self._reading.first_attempt is not None and not self._ever_up:
+                board.number_attempts(self._reading.first_attempt - 1)
             board.start()
+            if self._reading.sequenced:
+                board.start_sequence()
         except BaseException:
             board.close()
             raise
-        self._was_up = True
+        self._was_up = self._ever_up = True
         return board
 
     def _read(self, board: Board) -> None:
         log.info("the link is up: board %s, tick %.3f ns", board.identity.board, board.identity.tick_fs / 1e6)
         self._deliver(BoardUp(board.identity))
-        heard_s = time.monotonic()
+        heard_s = asked_s = time.monotonic()
+        sequenced = self._reading.sequenced
         try:
             while not self._ending.is_set():
+                if sequenced and time.monotonic() - asked_s > self._reading.silence_s:
+                    sequenced, asked_s = self._goes_on(board), time.monotonic()
                 batch = board.events(self._reading.poll_s)
                 if any(len(getattr(batch, name)) for name in Batch.__slots__):
                     self._deliver(Arrived(batch, self._clock()))
@@ -155,3 +189,10 @@ class BoardReader:
                 board.stop()
         finally:
             board.close()
+
+    def _goes_on(self, board: Board) -> bool:
+        """Whether the board's sequence does. When it is over, tell it."""
+        status = board.sequence_status()
+        if not status.running:
+            self._deliver(SequenceOver(status))
+        return status.running

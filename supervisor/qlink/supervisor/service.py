@@ -16,7 +16,19 @@ import zmq
 from .addresses import Addresses, write_addresses
 from .archive import Archive
 from .authentication import PUBLICATIONS, REQUESTS, Authenticator, Clients
-from .boards import READ_AHEAD, Arrived, Board, BoardGone, BoardReader, BoardUp, LinkState, News, Reading
+from .boards import (
+    READ_AHEAD,
+    Arrived,
+    Board,
+    BoardGone,
+    BoardReader,
+    BoardRefused,
+    BoardUp,
+    LinkState,
+    News,
+    Reading,
+    SequenceOver,
+)
 from .engine import NS_PER_S, Decided, Engine, NodeController
 from .errors import SettingsError
 from .events import BoardStarted, TelemetryLost
@@ -68,6 +80,7 @@ class Service:
         self._accounts: list[BoardAccount] = []  # one per connection; the last one is current
         self._up_throughout = False
         self._alerts: dict[str, Standing] = {}
+        self._refusal = ""
         self._stopping = asyncio.Event()
         self.started = asyncio.Event()
 
@@ -88,6 +101,8 @@ class Service:
             self._reader.start()
             self.started.set()
             await self._serve()
+        if self._refusal:
+            raise SettingsError(f"the board cannot be set to its configuration: {self._refusal}")
 
     @property
     def ended(self) -> bool:
@@ -147,7 +162,8 @@ class Service:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(take, news)
 
-        reading = Reading(settings.configuration, settings.backoff, settings.pace.poll_s, settings.pace.silence_s)
+        pace = settings.pace
+        reading = Reading(settings.configuration, settings.backoff, pace.poll_s, pace.silence_s, settings.first_attempt)
         self._reader = BoardReader(self._outside.open_board, reading, self._clock, deliver)
         stack.callback(self._reader.stop)
 
@@ -223,6 +239,13 @@ class Service:
             case BoardGone():
                 self.state, self.reason = news.state, news.reason
                 self._up_throughout = False
+            case BoardRefused():
+                self._refusal = news.reason
+                self.stop()
+            case SequenceOver():
+                ended = f"its sequence has ended after {news.status.attempts} attempts: {news.status.end.name}"
+                log.warning("no attempts any more: %s", ended)
+                self.reason = ended
 
     def decided(self, first: int, batch: Decided, committed_s: float) -> None:
         """Make known what is durable (engine.Outlet)."""

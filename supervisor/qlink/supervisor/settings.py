@@ -61,6 +61,7 @@ class ServiceSettings:
     home: Path = field(default_factory=state_directory)
     decisions: model.Settings = field(default_factory=model.Settings)
     configuration: Configuration | None = None  # of the board; None: as it is
+    first_attempt: int | None = None  # the number of the board's next attempt when it is opened first; None: as it is
     time_source: TimeSource = TimeSource.BOARD
     endpoints: Endpoints = Endpoints()
     contract: Contract = field(default_factory=Contract)

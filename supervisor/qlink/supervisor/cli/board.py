@@ -23,6 +23,8 @@ from qlink.firmware_bridge.registers import TRIGGERS
 from qlink.firmware_bridge.timekeeping import ClockFit, fit_clock
 from qlink.firmware_bridge.wire import TimeSource
 
+from .configure import configure
+from .counters import counters
 from .histogram import histogram
 from .output import json_option, stderr, stdout, table, write_json
 from .sequence import sequence, triggers
@@ -45,6 +47,8 @@ def board() -> None:
     """
 
 
+board.add_command(configure)
+board.add_command(counters)
 board.add_command(histogram)
 board.add_command(sequence)
 board.add_command(triggers)

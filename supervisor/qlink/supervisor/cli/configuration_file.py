@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
+
 from qlink.firmware_bridge.configuration import (
     Configuration,
     Gate,
@@ -129,3 +131,11 @@ def _pattern(window: int, place: str, value: object) -> Pattern:
     if not pattern.required:
         raise ValueError(f"{place}.required is empty, so the pattern would never fire: name a channel")
     return pattern
+
+
+config_option = click.option(
+    "--config",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file with the board's whole configuration; docs/configuration.md has its keys.",
+)

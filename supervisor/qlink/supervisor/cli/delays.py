@@ -18,9 +18,6 @@ class Delays:
     reference: int = 0
 
 
-NO_DELAYS = Delays()
-
-
 def parse(texts: Sequence[str]) -> Delays:
     """Return what `texts` mean; ValueError says what is wrong with them."""
     ticks: dict[str, int] = {}

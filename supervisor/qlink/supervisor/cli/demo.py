@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from qlink.firmware_bridge.configuration import Configuration
 from qlink.supervisor.client import open_client
 from qlink.supervisor.errors import NoAnswer
 from qlink.supervisor.keys import KeyStore, Right
@@ -84,7 +85,7 @@ def demo(
     console.print(f"seed {chosen} (the same photons again: qlinkctl demo --seed {chosen})")
     joined = f"{url}{'&' if '?' in url else '?'}seed={chosen}" if url.startswith("twin://") else url
     with _home(home) as place:
-        link = set_up(joined, (), MEMORIES, lambda step: console.print(step, style="dim"))
+        link = set_up(joined, Configuration(), MEMORIES, lambda step: console.print(step, style="dim"))
         state = asyncio.run(_run(link, place, show, console))
     if as_json:
         write_json(asdict(state))

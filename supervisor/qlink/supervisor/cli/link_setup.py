@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 
 from qlink.firmware_bridge.board import Board, open_board
-from qlink.firmware_bridge.configuration import Configuration, Pattern
+from qlink.firmware_bridge.configuration import Configuration
 from qlink.firmware_bridge.errors import ConfigurationError
 from qlink.sim.midpoint import Arms
 from qlink.sim.nodes import Nodes
@@ -21,13 +21,12 @@ from qlink.supervisor.link_clock import TimeSource
 from qlink.supervisor.model import LinkModel
 from qlink.supervisor.slo import Contract
 
-from .delays import NO_DELAYS, Delays
-
 SIMULATED = (  # two nodes with good cavities: 108 heralds a second, by closed form
     "twin://heralded?scheme=double&attempt_hz=600&efficiency_a=0.6&efficiency_b=0.6&visibility=0.92&lean=1"
     "&offset_ps=20000&round_ps=100000"
 )
 SNAPSHOTS_PER_S = 10  # of the board's counters
+BOARD_SNAPSHOT_CLOCKS = 20_000_000  # about as many a second, at the clocks that boards have
 CONTRACTED = 0.9  # share of what the physics promises that the contract does
 
 
@@ -44,36 +43,38 @@ class LinkSetup:
     nodes: NodeController | None  # None: nobody purifies
 
 
-def set_up(
-    url: str, patterns: tuple[Pattern, ...], model: LinkModel, progress: Progress, delays: Delays = NO_DELAYS
-) -> LinkSetup:
-    """Return how to run the link at `url`. A simulated one is set to its own physics, unless patterns are given.
+def set_up(url: str, asked: Configuration, model: LinkModel, progress: Progress) -> LinkSetup:
+    """Return how to run the link at `url`, with the board set to what is `asked`.
 
-    `model` is taken for what the URL does not tell: memories, and for all but a heralded simulation states and rate.
-    A twin is compiled now if it has to be, which is told to `progress`. Raises `BridgeError` for a URL that is wrong,
-    `SimulationError` when there is no twin to be had.
+    Without patterns, a simulated link is set to its own physics, with the delays and the accidental offset that are
+    asked, and any other board is left as it is. `model` is taken for what the URL does not tell: memories, and for all
+    but a heralded simulation without patterns states and rate. A twin is compiled now if it has to be, which is told to
+    `progress`. Raises `BridgeError` for a URL that is wrong, `SimulationError` when there is no twin to be had.
     """
     parts = urlsplit(url)
     if parts.scheme != "twin":
-        source = TimeSource.ARRIVAL if parts.scheme == "replay" else TimeSource.BOARD
-        if delays != NO_DELAYS and not patterns:
-            raise ConfigurationError("delays are part of a board's configuration: name its patterns, too")
-        configuration = _delayed(Configuration(patterns=patterns, snapshot_clocks=20_000_000), delays)
+        recording = parts.scheme == "replay"
+        source = TimeSource.ARRIVAL if recording else TimeSource.BOARD
+        if asked != Configuration() and not asked.patterns:
+            raise ConfigurationError(
+                "delays and an accidental offset are part of a board's configuration: name its patterns, too"
+            )
+        configuration = asked if recording else _watched(asked, BOARD_SNAPSHOT_CLOCKS)  # a recording is as it was made
         contract = Contract(rate_hz=CONTRACTED * model.rate_hz)
-        return LinkSetup(
-            url, lambda: open_board(url), configuration if patterns else None, model, contract, source, None
-        )
+        set_to = configuration if asked.patterns else None
+        return LinkSetup(url, lambda: open_board(url), set_to, model, contract, source, None)
     wanted = parse_url(parts)
     build(wanted.parameters, progress)
     if not wanted.options.pace:  # a simulated second is a second, or the applications' deadlines would mean nothing
         parts = parts._replace(query=f"{parts.query}&pace=1".removeprefix("&"))
         wanted = parse_url(parts)
-    if isinstance(wanted.kind, HeraldedLink) and not patterns:
+    if isinstance(wanted.kind, HeraldedLink) and not asked.patterns:
         model = replace(model, states=(born(wanted.kind),) * 4, rate_hz=rate_hz(wanted.kind))
+        asked = _by_physics(asked, wanted.kind, wanted)
     return LinkSetup(
         url=urlunsplit(parts),
         open_board=lambda: Board(open_url(parts)),
-        configuration=_delayed(_configuration(wanted, patterns), delays),
+        configuration=_watched(asked, wanted.parameters.clock_hz // SNAPSHOTS_PER_S),
         model=model,
         contract=Contract(rate_hz=CONTRACTED * model.rate_hz),
         time_source=TimeSource.ARRIVAL,
@@ -81,17 +82,19 @@ def set_up(
     )
 
 
-def _configuration(wanted: TwinUrl, patterns: tuple[Pattern, ...]) -> Configuration:
-    """What the twin has to be set to, with snapshots of its counters often enough for a live view."""
-    if isinstance(wanted.kind, HeraldedLink) and not patterns:
-        base = wanted.kind.configuration(wanted.options.tick_ps, wanted.parameters.samples)
-    else:
-        base = Configuration(patterns=patterns)
-    return replace(base, snapshot_clocks=wanted.parameters.clock_hz // SNAPSHOTS_PER_S)
+def _by_physics(asked: Configuration, link: HeraldedLink, wanted: TwinUrl) -> Configuration:
+    """What heralds the simulated link."""
+    return replace(
+        link.configuration(wanted.options.tick_ps, wanted.parameters.samples),
+        delays=asked.delays,
+        reference_delay=asked.reference_delay,
+        accidental_clocks=asked.accidental_clocks,
+    )
 
 
-def _delayed(configuration: Configuration, delays: Delays) -> Configuration:
-    return replace(configuration, delays=delays.channels, reference_delay=delays.reference)
+def _watched(configuration: Configuration, snapshot_clocks: int) -> Configuration:
+    """With snapshots of the counters often enough for metrics and a live view, unless it says how often."""
+    return replace(configuration, snapshot_clocks=configuration.snapshot_clocks or snapshot_clocks)
 
 
 def rate_hz(link: HeraldedLink) -> float:

@@ -52,6 +52,14 @@ def parse(text: str) -> Wanted:
     return Wanted(required, forbidden, OUTCOMES[outcome], shifted)
 
 
+def typed(pattern: Pattern) -> str:
+    """Return a pattern as it is typed; its window and limits are no part of that."""
+    names = {outcome: name for name, outcome in OUTCOMES.items()}
+    required = (f"~{channel}" if channel in pattern.shifted else f"{channel}" for channel in sorted(pattern.required))
+    forbidden = (f"!{channel}" for channel in sorted(pattern.forbidden))
+    return f"{','.join((*required, *forbidden))}={names[pattern.outcome]}"
+
+
 def _parse_all(_context: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> tuple[Wanted, ...]:
     try:
         return tuple(parse(value) for value in values)
@@ -66,8 +74,8 @@ pattern_option = click.option(
     metavar="CHANNELS",
     callback=_parse_all,
     help="Channels whose clicks make a herald: 0,4 or, with 5 forbidden, 0,4,!5; =psi- names what it heralds; "
-    "~4 is late for the accidental counter. "
-    "Can be given several times.",
+    "~4 is late for the accidental counter. Can be given several times. Multiplicities, guard times and windows of "
+    "their own stand in a file, see `qlinkctl up --config`.",
 )
 window_option = click.option(
     "--window", type=click.IntRange(0, WINDOW_MAX), default=4, help="Coincidence window of the patterns, in ticks."

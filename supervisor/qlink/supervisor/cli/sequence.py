@@ -1,6 +1,5 @@
 """`qlinkctl board sequence`: have a board make attempts. `qlinkctl board triggers`: hold its triggers by hand."""
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,14 +15,23 @@ from .output import json_option, stdout, table, write_json
 POLL_S = 0.05
 LEVELS = {"on": True, "1": True, "off": False, "0": False}
 
+number_option = click.option(
+    "--number",
+    type=click.IntRange(1, 2**64 - 1),
+    help="Number the first attempt so, as on the other one of two boards in step.  [default: go on counting]",
+)
+
 
 @click.command()
 @click.argument("url")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--seconds", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Then it is stopped.")
+@number_option
 @json_option
-def sequence(url: str, file: Path, seconds: float, as_json: bool) -> None:
-    """Set the board at URL to the attempts in the TOML file FILE, run them, and say how they ended.
+def sequence(url: str, file: Path, seconds: float, number: int | None, as_json: bool) -> None:
+    """Set the board at URL to the configuration in the TOML file FILE, run its sequence, and say how it ended.
+
+    docs/configuration.md says what can stand in FILE. Without a [sequence], the board runs for --seconds all the same.
 
     \b
     Example, with a FILE of:
@@ -37,10 +45,13 @@ def sequence(url: str, file: Path, seconds: float, as_json: bool) -> None:
         windows = { 0 = [[0, 5], [20, 25]], 7 = [[10, 120]] }
 
         qlinkctl board sequence twin://idle attempts.toml
+        qlinkctl board sequence ftdi:// follower.toml --number 1000 --seconds 60
     """
     configuration = read_configuration(file)
     with open_board(url) as board:
         board.configure(configuration)
+        if number is not None:
+            board.number_attempts(number - 1)
         board.start()
         if configuration.sequence is not None:
             board.start_sequence()
@@ -60,14 +71,14 @@ def sequence(url: str, file: Path, seconds: float, as_json: bool) -> None:
 
 def _watch(board: Board, seconds: float) -> tuple[SequenceStatus, int]:
     """Wait for the sequence's end; the last status, and how many heralds there were."""
-    end, heralds = time.monotonic() + seconds, 0
+    end, heralds = board.now_s() + seconds, 0
     while True:
         status = board.sequence_status()
         try:
             heralds += len(board.events(POLL_S).heralds)
         except EndOfStream:
             return status, heralds
-        if not status.running or time.monotonic() >= end:
+        if not status.running or board.now_s() >= end:
             return status, heralds
 
 
