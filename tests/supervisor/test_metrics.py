@@ -11,7 +11,8 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, counter_index
+from qlink.firmware_bridge.configuration import Outcome
+from qlink.firmware_bridge.wire import ActionCounter, CounterGroup, GlobalCounter, action_counter, counter_index
 from qlink.supervisor.effects import (
     Acknowledged,
     Allocated,
@@ -53,6 +54,7 @@ def sight() -> Sight:
     counters = {counter_index(CounterGroup.CLICKS, channel): 100 + channel for channel in range(8)}
     counters |= {counter_index(CounterGroup.VETOED, pattern): pattern for pattern in range(8)}
     counters |= {counter_index(CounterGroup.GLOBAL, GlobalCounter.ATTEMPTS): 5000}
+    counters |= {action_counter(ActionCounter.STARTED, Outcome.PSI_MINUS): 7}
     lost, published = {"click": 1}, {"herald": 3, "request/qkd/": 5}
     return Sight(tally, True, 1000, lost, counters, published, objectives.totals, objectives.standings())
 
@@ -90,6 +92,8 @@ def samples(families: dict[str, Metric], name: str) -> dict[tuple[str, ...], flo
         ("qlink_requests", ("completed",), 1),
         ("qlink_board_clicks", ("7",), 107),
         ("qlink_board_vetoed", ("3",), 3),
+        ("qlink_board_actions_started", ("psi_minus",), 7),
+        ("qlink_board_actions_refused", ("psi_minus",), 0),
         ("qlink_board_attempts", (), 5000),
         ("qlink_telemetry_received", (), 1000),
         ("qlink_telemetry_lost", ("click",), 1),

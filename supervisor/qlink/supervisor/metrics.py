@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from qlink.firmware_bridge.configuration import Outcome
 from qlink.firmware_bridge.counters import PER_PATTERN
-from qlink.firmware_bridge.wire import GROUP_SIZE, CounterGroup, GlobalCounter
+from qlink.firmware_bridge.wire import GROUP_SIZE, ActionCounter, CounterGroup, GlobalCounter, action_counter
 
 from .errors import SettingsError
 from .messages import Standing
@@ -122,6 +122,14 @@ def _board(counters: dict[int, int]) -> Iterator[Metric]:
         label = "pattern" if group in PER_PATTERN else "channel"
         members = [(str(i % GROUP_SIZE), n) for i, n in sorted(values.items()) if i // GROUP_SIZE == group]
         yield _counter(f"qlink_board_{group.name.lower()}", text, label, members)
+    actions = {
+        ActionCounter.STARTED: "Action tables played after a herald of the outcome.",
+        ActionCounter.DROPPED: "Heralds that came while their action table was being played.",
+        ActionCounter.REFUSED: "Heralds whose action table would have had to begin before they were decided.",
+    }
+    for what, text in actions.items():
+        of_outcome = [(outcome.name.lower(), values.get(action_counter(what, outcome), 0)) for outcome in Outcome]
+        yield _counter(f"qlink_board_actions_{what.name.lower()}", text, "outcome", of_outcome)
     for single in GlobalCounter:
         value = values.get(CounterGroup.GLOBAL * GROUP_SIZE + single)
         if value is not None:
