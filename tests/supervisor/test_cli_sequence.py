@@ -23,6 +23,7 @@ from qlink.supervisor.cli import sequence as cli
 from qlink.supervisor.cli.configuration_file import read_configuration
 from qlink.supervisor.cli.main import main
 
+LINK = Path(__file__).parents[2] / "docs" / "examples" / "link.toml"
 FILE = """
 attempt_clocks = 190
 patterns = ["0,1=psi-"]
@@ -56,6 +57,12 @@ class Opened:
     def configure(self, configuration: Configuration) -> None:
         assert configuration.sequence is not None
         self.done.append("configure")
+
+    def number_attempts(self, last: int) -> None:
+        self.done.append(f"number {last}")
+
+    def now_s(self) -> float:
+        return 0.0
 
     def start(self) -> None:
         self.done.append("start")
@@ -117,6 +124,32 @@ def test_runs_a_sequence_and_says_how_it_ended(opened: Opened, file: Path) -> No
     order = ["configure", "start", "start the sequence", "stop the sequence", "stop", "close"]
     assert opened.done == order
     assert "1,234" in CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file)]).output
+
+
+def test_numbers_the_first_attempt_before_the_board_runs(opened: Opened, file: Path) -> None:
+    CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file), "--number", "1000"])
+    assert opened.done[:3] == ["configure", "number 999", "start"]
+
+
+@pytest.mark.parametrize("number", ["0", "18446744073709551616", "-1"])
+def test_a_number_that_no_attempt_can_have_is_refused(file: Path, number: str) -> None:
+    result = CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file), "--number", number])
+    assert (result.exit_code, "--number" in result.output) == (2, True)
+
+
+def test_what_is_wrong_in_the_file_is_told_in_a_sentence(file: Path) -> None:
+    file.write_text(FILE.replace("period = 200", "period = true"))
+    result = CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file)])
+    assert result.exit_code == 1
+    assert result.output == f"Error: {file}: sequence.period is true: it has to be a whole number of 64 bits\n"
+
+
+def test_a_sequence_runs_on_the_twin_for_as_long_as_it_is_asked_in_simulated_time() -> None:
+    arguments = ["board", "sequence", "twin://heralded?attempt_hz=10000", str(LINK), "--seconds", "0.02", "--json"]
+    told = json.loads(CliRunner().invoke(main, [*arguments, "--number", "5"]).stdout)
+    assert told["running"] is True
+    assert told["attempts"] >= 190
+    assert told["heralds"] > 0
 
 
 def test_holds_triggers_by_hand(opened: Opened) -> None:

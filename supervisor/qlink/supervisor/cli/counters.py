@@ -48,7 +48,10 @@ class Counted:
 @click.argument("url")
 @config_option
 @click.option(
-    "--seconds", type=click.FloatRange(min=0), default=1.0, help="How long to count; 0: tell of all since the reset."
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    help="How long to count (of its own time, on a twin); 0: all since the reset.",
 )
 @json_option
 def counters(url: str, file: Path | None, seconds: float, as_json: bool) -> None:

@@ -1,12 +1,12 @@
 """`qlinkctl board sequence`: have a board make attempts. `qlinkctl board triggers`: hold its triggers by hand."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from qlink.firmware_bridge.board import Board, open_board
-from qlink.firmware_bridge.configuration import SequenceStatus
 from qlink.firmware_bridge.errors import EndOfStream
 
 from .configuration_file import read_configuration
@@ -25,7 +25,13 @@ number_option = click.option(
 @click.command()
 @click.argument("url")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--seconds", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Then it is stopped.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Then it ends; on a twin, of its own time.",
+)
 @number_option
 @json_option
 def sequence(url: str, file: Path, seconds: float, number: int | None, as_json: bool) -> None:
@@ -55,31 +61,33 @@ def sequence(url: str, file: Path, seconds: float, number: int | None, as_json: 
         board.start()
         if configuration.sequence is not None:
             board.start_sequence()
-        status, heralds = _watch(board, seconds)
+        heralds = _watch(board, seconds, sequenced=configuration.sequence is not None)
+        status = board.sequence_status()
         board.stop_sequence()
         board.stop()
+        with suppress(EndOfStream):
+            heralds += len(board.events(0.0).heralds)
     if as_json:
         write_json({"url": url, **asdict(status), "end": status.end.name, "heralds": heralds})
         return
     rows = (
-        ("ended by", "the end of the time given" if status.running else status.end.name.lower()),
+        ("ended by", status.end.name.lower() if status.end else "the end of the time given"),
         ("attempts", f"{status.attempts:,}"),
         ("heralds", f"{heralds:,}"),
     )
     stdout().print(table(url, ("", ""), rows))
 
 
-def _watch(board: Board, seconds: float) -> tuple[SequenceStatus, int]:
-    """Wait for the sequence's end; the last status, and how many heralds there were."""
+def _watch(board: Board, seconds: float, *, sequenced: bool) -> int:
+    """Wait for the time's end, or the sequence's; how many heralds there were."""
     end, heralds = board.now_s() + seconds, 0
-    while True:
-        status = board.sequence_status()
-        try:
-            heralds += len(board.events(POLL_S).heralds)
-        except EndOfStream:
-            return status, heralds
-        if not status.running or board.now_s() >= end:
-            return status, heralds
+    with suppress(EndOfStream):
+        while (left := end - board.now_s()) > 0:
+            running = not sequenced or board.sequence_status().running
+            heralds += len(board.events(min(left, POLL_S)).heralds)
+            if not running:
+                break
+    return heralds
 
 
 @click.command()
