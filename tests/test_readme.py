@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -46,6 +47,11 @@ def test_link_of_the_readme_leads_somewhere(link: str) -> None:
 
 def test_readme_names_the_two_commands() -> None:
     assert {"make demo", "make test"} <= {" ".join(shlex.split(line, comments=True)) for line in commands("make")}
+
+
+def test_gated_link_of_the_readme_is_the_example_file() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert tomllib.loads(block) == tomllib.loads((ROOT / "docs" / "examples" / "link.toml").read_text())
 
 
 def test_board_example_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:

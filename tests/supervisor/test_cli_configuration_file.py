@@ -1,6 +1,7 @@
 """A board's configuration as a TOML file: all of it can be written down, and what is wrong is refused by name."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -45,6 +46,7 @@ IDENTITY = Identity(
     action_latency=17,
     vicinity_ticks=4_095,
 )
+ROOT = Path(__file__).parents[2]
 NAMES = {outcome: name for name, outcome in OUTCOMES.items()}
 WHOLE = """
 mode = "gated"
@@ -252,6 +254,22 @@ def test_a_file_says_all_that_a_board_can_be_set_to(tmp_path: Path) -> None:
 )
 def test_no_field_of_a_configuration_is_out_of_a_files_reach(kind: Any, keys: Any) -> None:
     assert {field.name for field in fields(kind)} == set(keys)
+
+
+@pytest.mark.parametrize(
+    ("heading", "keys"),
+    [
+        ("The file", {*schema.FIELDS, "patterns", "window"}),
+        ("A pattern", schema.PATTERN),
+        ("`[sequence]`", schema.SEQUENCE),
+        ("`[sync]`", schema.SYNC),
+        ("A pulse of `[actions]`", schema.PULSE),
+    ],
+)
+def test_the_documentation_has_every_key_and_no_other(heading: str, keys: Any) -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(keys)
 
 
 def test_an_empty_file_is_free_running_and_streams_no_clicks(tmp_path: Path) -> None:
