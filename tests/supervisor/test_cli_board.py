@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,23 @@ def test_info_says_what_a_board_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tick 1250 ps" in words
     assert "8 clocks, 40 ns" in words
     assert json.loads(run("info", "twin://idle", "--json").stdout)["herald_latency_ns"] == 40
+
+
+def test_info_says_what_a_board_has_and_what_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def words(**having: Any) -> str:
+        board = Opened()
+        board.identity = replace(Opened.identity, **having)
+        monkeypatch.setattr(board_cli, "open_board", lambda _url: board)
+        return " ".join(run("info", "ftdi://").output.split())
+
+    few = words(pps=False, ten_mhz=False)
+    for nothing in ("triggers none", "time inputs none", "boards in step no lines", "near heralds no such choice"):
+        assert nothing in few
+    many = words(features=3, sequence_segments=65, triggers=6, sync_latency=117, pulses=4, outputs=2, vicinity_ticks=99)
+    assert "patterns 8, with accidental counters and with multiplicities and guard times" in many
+    assert "triggers 6 with a pin boards in step 117 clocks behind" in many
+    assert "4 pulses an outcome, 2 outputs" in many
+    assert "time inputs PPS and 10 MHz near heralds up to 99 ticks" in many
 
 
 def test_info_tells_why_a_board_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:

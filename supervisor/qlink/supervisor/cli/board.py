@@ -19,7 +19,7 @@ from qlink.firmware_bridge.events import TIME, Batch
 from qlink.firmware_bridge.flash import choose_programmer
 from qlink.firmware_bridge.flash import flash as load
 from qlink.firmware_bridge.ftdi import FoundBoard, list_boards
-from qlink.firmware_bridge.registers import TRIGGERS
+from qlink.firmware_bridge.registers import Feature
 from qlink.firmware_bridge.timekeeping import ClockFit, fit_clock
 from qlink.firmware_bridge.wire import TimeSource
 
@@ -157,23 +157,36 @@ def info(url: str, as_json: bool) -> None:
         ("gateware", f"{identity.build:08x}"),
         ("wire contract", f"{identity.contract_version}, as here"),
         ("channels", identity.channels),
-        ("patterns", identity.patterns),
+        ("patterns", _pattern_features(identity)),
         ("system clock", f"{identity.clock_hz / 1e6:g} MHz, {identity.samples} samples a clock"),
         ("tick", f"{identity.tick_fs / 1e3:g} ps"),
         ("delays", f"up to {identity.delay_ticks:,} ticks an input" if identity.delay_ticks else "none"),
-        ("triggers", f"{TRIGGERS}" if identity.sequence_segments else "none"),
+        ("triggers", f"{identity.triggers} with a pin" if identity.sequence_segments else "none"),
+        ("boards in step", f"{identity.sync_latency} clocks behind" if identity.sync_latency else "no lines for it"),
         ("histogram", f"{identity.histogram_bins:,} bins" if identity.histogram_bins else "none"),
         ("feed-forward", _feed_forward(identity)),
+        ("time inputs", " and ".join(_time_inputs(identity)) or "none"),
+        ("near heralds", f"up to {identity.vicinity_ticks:,} ticks" if identity.vicinity_ticks else "no such choice"),
         ("herald latency", f"{identity.herald_latency} clocks, {latency_ns:g} ns; the pins' registers not counted"),
     )
     stdout().print(table(url, ("", ""), rows))
+
+
+def _pattern_features(identity: Identity) -> str:
+    words = {Feature.ACCIDENTALS: "accidental counters", Feature.MULTIPLICITY: "multiplicities and guard times"}
+    having = [text for feature, text in words.items() if feature & identity.features]
+    return f"{identity.patterns}{', with ' if having else ''}{' and with '.join(having)}"
+
+
+def _time_inputs(identity: Identity) -> list[str]:
+    return [name for name, there in {"PPS": identity.pps, "10 MHz": identity.ten_mhz}.items() if there]
 
 
 def _feed_forward(identity: Identity) -> str:
     if not identity.pulses:
         return "none"
     ns = identity.action_latency * 1e9 / identity.clock_hz
-    return f"{identity.pulses} pulses an outcome, {ns:g} ns after the click at the soonest"
+    return f"{identity.pulses} pulses an outcome, {identity.outputs} outputs, {ns:g} ns after the click at the soonest"
 
 
 @board.command("clock")

@@ -61,7 +61,8 @@ def counters(url: str, file: Path | None, seconds: float, as_json: bool) -> None
     of a pattern with shifted channels (typed ~4) as many heralds are expected by chance as its accidental counter says,
     less those that would have been vetoed; the net rest has the error of both counts.
 
-    What the board does goes on, unless a --config file sets and starts it; then it is stopped in the end.
+    What the board does goes on, unless a --config file sets and starts it; then it is stopped in the end. While a
+    supervisor has the board, the supervisor's metrics have these counters.
 
     \b
     Example:
