@@ -41,5 +41,19 @@ module IDDRX2F (input D, ECLK, SCLK, RST, output reg Q0, Q1, Q2, Q3);
         if ($realtime > 0 && $realtime - last_edge < 10) begin $display("RST ended while ECLK ran"); $fatal; end
 endmodule
 
+// A word that SCLK takes waits until the next one of every second ECLK, which are those of IDDRX2F; then its levels go out
+// at both edges of ECLK, D0 first.
+module ODDRX2F (input D0, D1, D2, D3, ECLK, SCLK, RST, output Q);
+    reg second = 0;
+    reg [3:0] word = 0, shift = 0;
+    always @(posedge SCLK) word <= {D3, D2, D1, D0};
+    always @(posedge ECLK or posedge RST)
+        if (RST) begin second <= 0; shift <= 0; end
+        else begin second <= ~second; shift <= second ? word : shift >> 2; end
+    reg low = 0;
+    always @(negedge ECLK) low <= shift[1];
+    assign Q = ECLK ? shift[0] : low;
+endmodule
+
 module GSR (input GSR);  // registers begin with their initial values anyhow, and forget nothing that matters here
 endmodule

