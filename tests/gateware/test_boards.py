@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from collections import Counter
 from importlib.util import find_spec
@@ -14,18 +15,22 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import OUTPUTS
+from qlink.firmware_bridge.configuration import Configuration, Identity
+from qlink.firmware_bridge.registers import BY_NAME, OUTPUTS, SYNC_LINES
+from qlink.firmware_bridge.settings import check
 from qlink.gateware.boards.board_top import BoardTop
 from qlink.gateware.boards.build import build, emit
 from qlink.gateware.boards.clocks import Ice40Settings, artix_settings, ice40_settings
 from qlink.gateware.boards.family import ARTIX, ECP5, ICE40
-from qlink.gateware.boards.profile import Pin
+from qlink.gateware.boards.profile import Pin, SyncPins
 from qlink.gateware.boards.profiles import DEFAULT, PROFILES
 from qlink.gateware.boards.tools import BuildError, find_tools, run_tool
 from qlink.gateware.ft245 import PINS, Ft245
+from qlink.gateware.register_file import identity
 from qlink.gateware.uart import BitClock
 
 LEFT, RIGHT = {6, 7}, {2, 3}
+SHIFT_PS = 2_500_000  # that every channel can be shifted by, either way
 CONTACTS = {"diff_gpio"}  # resources that are a connector's contacts, seen as pairs
 FIFO_PINS = {name: Ft245().signature.members[name] for name in PINS}
 
@@ -44,6 +49,8 @@ class Core(wiring.Component):
                 "heralds": Out(4),
                 "actions": Out(OUTPUTS * parameters.samples),
                 "triggers": Out(8),
+                "sync_in": In(SYNC_LINES),
+                "sync_out": Out(SYNC_LINES),
                 "skip": In(32),
                 **(FIFO_PINS if profile.fifo else {"rx": In(1), "tx": Out(1)}),
             }
@@ -57,7 +64,7 @@ class Core(wiring.Component):
             self.heralds.eq(Cat(sampled.xor(), self.reference, self.skip.any())),
             self.actions.eq(sampled),
         ]
-        m.d.sync += self.triggers.eq(self.pps ^ self.ten_mhz)
+        m.d.sync += [self.triggers.eq(self.pps ^ self.ten_mhz), self.sync_out.eq(self.sync_in)]
         if "tx" in self.signature.members:
             m.d.sync += self.tx.eq(self.rx)
         else:
@@ -84,10 +91,6 @@ def of(*families):
     return pytest.mark.parametrize("profile", chosen.values(), ids=chosen.keys())
 
 
-def sampled(profile):
-    return (*profile.detectors, profile.reference)
-
-
 @of(ECP5, ICE40, ARTIX)
 class TestProfile:
     def test_has_detectors_a_reference_and_a_pin_per_outcome(self, profile):
@@ -104,12 +107,34 @@ class TestProfile:
         taken = {ball for (name, _), part in parts if name not in CONTACTS for ball in soldered(part)}
         assert not taken & {pin.ball for pin in profile.pins}
 
-    def test_elaborates_and_every_detector_is_sampled_in_its_pin(self, profile):
+    def test_elaborates_and_what_is_timed_is_sampled_and_driven_in_its_pin(self, profile):
         name = "qlink.v" if profile.family is ARTIX else "qlink.il"
         text = prepared(profile, profile.platform()).files[name]
-        cells = {4: "IDDRX2F", 2: {"ECP5": "IDDRX1F", "iCE40": "SB_IO", "Artix-7": "IDDR"}[profile.family.name]}
-        uses = len(re.findall(rf"(?:cell \\\\?{cells[profile.samples]} |^  {cells[profile.samples]} #)", text, re.M))
-        assert uses >= len(profile.detectors) + 1
+        gears = {"ECP5": ("IDDRX1F", "ODDRX1F"), "iCE40": ("SB_IO", "SB_IO"), "Artix-7": ("IDDR", "ODDR")}
+        listening, driving = ("IDDRX2F", "ODDRX2F") if profile.samples == 4 else gears[profile.family.name]
+        assert uses(listening, text) >= len(profile.sampled)
+        assert uses(driving, text) >= len(profile.actions)
+
+    def test_says_to_the_host_what_leads_to_its_pins(self, profile):
+        said = identity(profile.parameters, build=0)
+        assert BY_NAME["pins"].unpack(said["pins"]) == {
+            "triggers": len(profile.triggers),
+            "outputs": len(profile.actions),
+            "pps": profile.pps is not None,
+            "ten_mhz": profile.ten_mhz is not None,
+        }
+        assert bool(said["sync_latency"]) == (profile.sync is not None)
+        assert bool(said["feed_forward"]) == bool(profile.actions)
+
+    def test_inputs_can_be_shifted_against_each_other_far_enough(self, profile):
+        p = profile.parameters
+        if not p.delay_depth:
+            pytest.skip("inputs have no delays")
+        most = identity(p, build=0)["delay_ticks"]
+        board = Identity(0, p.board, p.channels, p.patterns, p.samples, p.tick_fs, p.clock_hz, 0, 0, delay_ticks=most)
+        ticks = math.ceil(SHIFT_PS / profile.tick_ps)
+        check(Configuration(delays={0: -ticks, 1: ticks}), board)
+        assert profile.shift_ns * 1000 >= SHIFT_PS
 
     def test_a_tick_is_a_share_of_a_clock(self, profile):
         assert profile.parameters.tick_fs == round(profile.tick_ps * 1000)
@@ -123,12 +148,12 @@ class TestProfile:
 
 @of(ECP5)
 class TestEcp5:
-    def test_every_ball_exists_and_what_is_geared_shares_the_edge_clock_of_a_left_or_right_bank(self, profile):
+    def test_every_ball_exists_and_what_is_geared_shares_the_edge_clock_of_one_side(self, profile):
         bank = banks(profile)
         assert {pin.ball for pin in profile.pins} <= bank.keys()
         if profile.samples == 4:
-            (shared,) = {bank[pin.ball] for pin in sampled(profile)}
-            assert shared in LEFT | RIGHT
+            geared = {bank[pin.ball] for pin in (*profile.sampled, *profile.actions)}
+            assert geared <= LEFT or geared <= RIGHT
 
     def test_each_bank_has_one_voltage(self, profile):
         platform, bank = profile.platform(), banks(profile)
@@ -166,13 +191,19 @@ def test_yosys_maps_a_vendor_project_to_the_chips_cells(profile, tmp_path):
         cell["type"]
         for cell in json.loads((tmp_path / "mapped.json").read_text())["modules"]["qlink"]["cells"].values()
     )
-    assert cells["IDDR"] == len(profile.detectors) + 1
+    assert cells["IDDR"] == len(profile.sampled)
+    assert cells["ODDR"] == len(profile.actions)
     assert cells["PLLE2_BASE"] == cells["BUFGCE"] == 1
 
 
 def test_a_vendor_project_is_no_bitstream(tmp_path):
     with pytest.raises(BuildError, match="arty-a7-35t has a vendor project"):
         build(PROFILES["arty-a7-35t"], tmp_path, str)
+
+
+def uses(cell, text):
+    """How often Verilog or RTLIL instantiates `cell`."""
+    return len(re.findall(rf"(?:cell \\\\?{cell} |^  {cell} #)", text, re.M))
 
 
 def prepared(profile, platform):
@@ -220,19 +251,19 @@ def test_a_clock_that_the_pll_cannot_make_is_refused(settings):
         settings(12_000_000, 97_000_001)
 
 
-def test_outputs_of_feed_forward_have_registers_in_their_pins():
-    plain = PROFILES[DEFAULT]
-    assert plain.parameters.pulses == 0  # nothing is built that leads nowhere
-    spare = [
-        contact
-        for c in plain.platform.connectors
-        for contact in c.mapping.values()
-        if (c.name, c.number) == ("pmod", 3)
-    ]
-    pins = tuple(Pin("PMOD3", number, ball) for number, ball in enumerate(spare[:4]))
-    profile = dataclasses.replace(plain, actions=pins)
-    assert profile.parameters.pulses == 2
-    files = [prepared(one, one.platform()).files["qlink.il"] for one in (plain, profile)]
-    assert files[1].count("cell \\OFS1P3DX ") == files[0].count("cell \\OFS1P3DX ") + 2 * 4  # level and enable
+def test_what_has_no_pins_is_not_built():
+    bare = dataclasses.replace(
+        PROFILES["ecpix5-85f"], triggers=(), actions=(), pps=None, ten_mhz=None, sync=None
+    ).parameters
+    assert (bare.triggers, bare.pulses, bare.outputs, bare.pps, bare.ten_mhz, bare.sync) == (0,) * 6
+
+
+def test_there_are_only_so_many_outputs_triggers_and_lines():
+    profile = PROFILES["ecpix5-85f"]
+    more = (Pin("PMOD6", 1, "nowhere"),)
     with pytest.raises(ValueError, match="feed-forward has 4 outputs, not 5"):
-        dataclasses.replace(plain, actions=(*pins, Pin("PMOD4", 1, "nowhere")))
+        dataclasses.replace(profile, actions=(*profile.actions, *more))
+    with pytest.raises(ValueError, match="a sequence has 8 triggers, not 9"):
+        dataclasses.replace(profile, triggers=(*profile.triggers, *more))
+    with pytest.raises(ValueError, match="there are 3 lines each way"):
+        SyncPins(profile.sync.outputs[:2], profile.sync.inputs)

@@ -2,13 +2,14 @@
 """The whole toolchain, from Amaranth to a bitstream: on a small core always, on the real one when asked for."""
 
 import os
+import re
 
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import TRIGGERS
+from qlink.firmware_bridge.registers import OUTPUTS, SYNC_LINES, TRIGGERS
 from qlink.gateware.boards.build import TimingMissed, build
 from qlink.gateware.boards.profiles import DEFAULT, PROFILES
 from qlink.gateware.boards.tools import BuildError, ToolFailed, ToolMissing, find_tools, run_tool
@@ -38,6 +39,9 @@ class Core(wiring.Component):
                 "ten_mhz": In(parameters.samples),
                 "heralds": Out(4),
                 "triggers": Out(TRIGGERS),
+                "actions": Out(OUTPUTS * parameters.samples),
+                "sync_in": In(SYNC_LINES),
+                "sync_out": Out(SYNC_LINES),
                 "skip": In(32),
                 "rx": In(1),
                 "tx": Out(1),
@@ -54,6 +58,9 @@ class Core(wiring.Component):
             total.eq(step),
             self.heralds.eq(total[:4] ^ self.reference),
             self.tx.eq(self.rx ^ total[-1]),
+            self.triggers.eq(total ^ self.pps),
+            self.actions.eq(total ^ self.ten_mhz),
+            self.sync_out.eq(self.sync_in),
         ]
         return m
 
@@ -67,6 +74,16 @@ def test_a_bitstream_comes_out_and_its_report_says_how_fast_it_is(tmp_path):
     assert {timing.clock: round(timing.target_mhz) for timing in report.clocks} == {"system_clock": 125, "board": 100}
     assert report.latency.clocks == PROFILE.parameters.herald_latency + 2
     assert steps == ["elaborating", "synthesising", "placing and routing, seed 1", "packing the bitstream"]
+
+
+@pytest.mark.usefixtures("tools")
+def test_inputs_and_outputs_of_two_banks_share_an_edge_clock(tmp_path):
+    profile = PROFILES["ulx3s-45f"]
+    report = build(profile, tmp_path, str, core=Core)
+    assert report.met
+    log = (tmp_path / "qlink.tim").read_text()
+    assert sorted(re.findall(r"Promoted '\w+.edge_clk' to bank (\d)", log)) == ["2", "3"]
+    assert len(profile.actions) == 4
 
 
 @pytest.mark.usefixtures("tools")

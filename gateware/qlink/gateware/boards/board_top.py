@@ -9,7 +9,7 @@ from . import gearing
 from .clocks import ArtixClocks, Ecp5Clocks, Ice40Clocks
 from .family import ARTIX, ECP5, ICE40
 from .profile import Profile
-from .sampling import PlainInput
+from .sampling import PlainInput, PlainOutput
 
 __all__ = ["BoardTop"]
 
@@ -22,9 +22,9 @@ class BoardTop(Elaboratable):
     """Connect `core` to the pins of `profile`.
 
     `core` is a component with the members `samples`, `reference`, `heralds`, `skip` and, as far as the profile has pins
-    for them, `triggers` and `actions` of `TimingEngine`; and either `rx` and `tx`, the two wires of a UART, or the pins
-    of `Ft245`, none of them synchronised. Its other inputs stay at their initial values. It runs in the domain `sync`
-    at `profile.clock_hz`.
+    for them, `triggers`, `actions`, `pps`, `ten_mhz`, `sync_in` and `sync_out` of `TimingEngine`; and either `rx` and
+    `tx`, the two wires of a UART, or the pins of `Ft245`, none of them synchronised. Its other inputs stay at their
+    initial values. It runs in the domain `sync` at `profile.clock_hz`.
     """
 
     def __init__(self, profile: Profile, core) -> None:
@@ -38,25 +38,47 @@ class BoardTop(Elaboratable):
         m.submodules.core = core
         self._clocks(m, platform)
 
-        pins = [platform.request("detector", c, dir="-") for c in range(len(profile.detectors))]
-        pins.append(platform.request("reference", 0, dir="-"))
-        geared = profile.samples == gearing.SAMPLES
-        m.submodules.inputs = inputs = gearing.GearedInput(pins) if geared else PlainInput(pins, profile.samples)
-        m.d.comb += [
-            core.samples.eq(inputs.samples),
-            core.reference.eq(inputs.samples[len(core.samples) :]),
-            core.skip.eq(0),
-        ]
-        actions = [core.actions[o * profile.samples :][: profile.samples].any() for o in range(len(profile.actions))]
-        triggers = [core.triggers[n] for n in range(len(profile.triggers))]
-        for name, levels in (("herald", core.heralds), ("trigger", triggers), ("action", actions)):
-            for n, level in enumerate(levels):
-                m.submodules[f"{name}{n}"] = pin = io.FFBuffer("o", platform.request(name, n, dir="-"))
-                m.d.comb += pin.o.eq(level)
+        m.d.comb += core.skip.eq(0)
+        self._inputs(m, platform)
+        self._outputs(m, platform)
         wires = dict.fromkeys((part.name for part in platform.lookup(profile.link, 0).ios), "-")
         attach = self._fifo if profile.fifo else self._uart
         attach(m, platform.request(profile.link, 0, dir=wires))
         return m
+
+    def _inputs(self, m, platform):
+        """Everything that is timed goes through the same gearing: a tick means the same on all of these pins."""
+        profile, core = self._profile, self._core
+        names = [("detector", c) for c in range(len(profile.detectors))]
+        names += [(name, 0) for name in ("reference", *profile.times)]
+        pins = [platform.request(name, n, dir="-") for name, n in names]
+        geared = profile.samples == gearing.SAMPLES
+        m.submodules.inputs = inputs = gearing.GearedInput(pins) if geared else PlainInput(pins, profile.samples)
+        place = 0
+        for word in (core.samples, core.reference, *(getattr(core, name) for name in profile.times)):
+            m.d.comb += word.eq(inputs.samples[place : place + len(word)])
+            place += len(word)
+
+    def _outputs(self, m, platform):
+        """Levels of a clock have registers in their pins, those of a tick gearing."""
+        profile, core = self._profile, self._core
+        levels = [("herald", n, level) for n, level in enumerate(core.heralds)]
+        levels += [("trigger", n, core.triggers[n]) for n in range(len(profile.triggers))]
+        if profile.sync:
+            levels += [("sync_out", n, level) for n, level in enumerate(core.sync_out)]
+            for n, level in enumerate(core.sync_in):
+                m.submodules[f"sync_in{n}"] = pin = io.FFBuffer("i", platform.request("sync_in", n, dir="-"))
+                m.d.comb += level.eq(pin.i)
+        for name, n, level in levels:
+            m.submodules[f"{name}{n}"] = pin = io.FFBuffer("o", platform.request(name, n, dir="-"))
+            m.d.comb += pin.o.eq(level)
+        for n in range(len(profile.actions)):
+            port = platform.request("action", n, dir="-")
+            geared = profile.samples == gearing.SAMPLES
+            m.submodules[f"action{n}"] = output = (
+                gearing.GearedOutput(port) if geared else PlainOutput(port, profile.samples)
+            )
+            m.d.comb += output.levels.eq(core.actions[n * profile.samples :][: profile.samples])
 
     def _clocks(self, m, platform):
         profile = self._profile
@@ -108,12 +130,21 @@ class BoardTop(Elaboratable):
 
 def _resources(profile):
     listening, driving = Attrs(**profile.family.listening), Attrs(**profile.family.driving)
-    detectors = [Resource("detector", c, Pins(p.ball, dir="i"), listening) for c, p in enumerate(profile.detectors)]
-    heralds = [Resource("herald", b, Pins(p.ball, dir="o"), driving) for b, p in enumerate(profile.heralds)]
-    heralds += [Resource("trigger", n, Pins(p.ball, dir="o"), driving) for n, p in enumerate(profile.triggers)]
-    heralds += [Resource("action", o, Pins(p.ball, dir="o"), driving) for o, p in enumerate(profile.actions)]
-    reference = Resource("reference", 0, Pins(profile.reference.ball, dir="i"), listening)
-    return [*detectors, reference, *heralds, *([_fifo_resource(profile.fifo, driving)] if profile.fifo else [])]
+    inputs = {"detector": profile.detectors, "reference": (profile.reference,)}
+    inputs |= {name: (pin,) for name, pin in profile.times.items()}
+    outputs = {"herald": profile.heralds, "trigger": profile.triggers, "action": profile.actions}
+    if profile.sync:
+        inputs["sync_in"], outputs["sync_out"] = profile.sync.inputs, profile.sync.outputs
+    kinds = ((inputs, "i", listening), (outputs, "o", driving))
+    return [
+        *(
+            Resource(name, n, Pins(pin.ball, dir=direction), attributes)
+            for several, direction, attributes in kinds
+            for name, pins in several.items()
+            for n, pin in enumerate(pins)
+        ),
+        *([_fifo_resource(profile.fifo, driving)] if profile.fifo else []),
+    ]
 
 
 def _fifo_resource(fifo, attributes):

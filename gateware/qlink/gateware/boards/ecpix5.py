@@ -1,16 +1,16 @@
 """LambdaConcept ECPIX-5: LFE5UM5G; an FT2232H (up to R02) or FT4232H (R03) with JTAG on channel A and a UART.
 
 Detectors and reference sit on PMOD0 and PMOD1, whose 16 contacts are all in IO bank 3, the right one: nextpnr places
-IDDRX2F in left and right banks only, and one edge clock serves a bank. The other PMODs are in top banks or mixed: the
-triggers, which need no gearing, are on PMOD2.
+IDDRX2F in left and right banks only, and one edge clock serves one side. The other PMODs are in top banks or mixed: the
+triggers, which need no gearing, are on PMOD2. The 85F has room for more: PPS and 10 MHz on PMOD1, feed-forward on
+PMOD4, whose upper contacts are of bank 2 on the same side, and the lines to another board on PMOD5.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from amaranth_boards.ecpix5 import ECPIX545Platform, ECPIX585Platform
 
-from .profile import Pin, Profile
+from .profile import Pin, Profile, SyncPins
 
 __all__ = ["ECPIX5_45F", "ECPIX5_85F"]
 
@@ -21,11 +21,10 @@ def _pmod(number: int, contact: int) -> Pin:
 
 
 _UPPER, _LOWER = (1, 2, 3, 4), (7, 8, 9, 10)
-_SIZES = {"sync": False}  # there are no pins for it
-_SMALLER = {**_SIZES, "accidentals": False, "filter_depth": 0, "histogram_bins": 0, "tag_coding": False}  # nor the room
+_SMALLER = {"accidentals": False, "filter_depth": 0, "histogram_bins": 0, "tag_coding": False}  # there is no more room
 
 
-def _profile(name: str, platform: type, sizes: Mapping[str, Any]) -> Profile:
+def _profile(name: str, platform: type, **fields: Any) -> Profile:
     return Profile(
         name=name,
         platform=platform,
@@ -37,9 +36,20 @@ def _profile(name: str, platform: type, sizes: Mapping[str, Any]) -> Profile:
         baud=12_000_000,
         interface=2,
         programmers={"ft2232h": "ecpix5", "ft4232h": "ecpix5_r03"},
-        sizes=sizes,
+        **fields,
     )
 
 
-ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform, _SMALLER)
-ECPIX5_85F = _profile("ecpix5-85f", ECPIX585Platform, _SIZES)
+ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform, sizes=_SMALLER)
+ECPIX5_85F = _profile(
+    "ecpix5-85f",
+    ECPIX585Platform,
+    pps=_pmod(1, 2),
+    ten_mhz=_pmod(1, 3),
+    actions=tuple(_pmod(4, contact) for contact in _UPPER),
+    pulses=4,
+    sync=SyncPins(
+        outputs=(_pmod(5, 1), _pmod(5, 2), _pmod(5, 3)),
+        inputs=(_pmod(5, 7), _pmod(5, 8), _pmod(5, 9)),
+    ),
+)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qlink.firmware_bridge.registers import OUTPUTS
+from qlink.firmware_bridge.registers import OUTPUTS, SYNC_LINES, TRIGGERS
 
 from ..parameters import Parameters
 from . import gearing, sampling
 from .family import ECP5, Family
 
-__all__ = ["OUTPUT_CLOCKS", "Fifo", "Latency", "Pin", "Profile"]
+__all__ = ["OUTPUT_CLOCKS", "Fifo", "Latency", "Pin", "Profile", "SyncPins"]
 
 #: The register in the herald pin's own IO cell, which makes clock-to-pin the same on every pin and in every build.
 OUTPUT_CLOCKS = 1
@@ -49,6 +49,18 @@ class Fifo:
         return (*self.data, self.clock, self.txe_n, self.rxf_n, self.wr_n, self.rd_n, self.oe_n, self.siwu_n)
 
 
+@dataclass(frozen=True, slots=True)
+class SyncPins:
+    """The lines to and from another board, each way: ready, trigger, success."""
+
+    outputs: tuple[Pin, Pin, Pin]
+    inputs: tuple[Pin, Pin, Pin]
+
+    def __post_init__(self) -> None:
+        if len(self.outputs) != SYNC_LINES or len(self.inputs) != SYNC_LINES:
+            raise ValueError(f"there are {SYNC_LINES} lines each way to another board")
+
+
 @dataclass(frozen=True)
 class Latency:
     """From the clock in which a detector's edge is sampled to the edge at the herald pin; pads and wires not counted.
@@ -74,10 +86,11 @@ class Latency:
 class Profile:
     """One board as this project uses it.
 
-    `detectors[c]` is the input of channel c, `heralds[b]` the output of outcome b, `actions` are outputs with the
-    resolution of a clock. `samples` subticks a clock come from the input gearing, so one tick is
-    1 / (clock_hz * samples). `sizes` are further `Parameters`. Bytes travel by UART at `baud`, or by `fifo` when there
-    is one.
+    `detectors[c]` is the input of channel c, `heralds[b]` the output of outcome b, `actions[o]` output o of
+    feed-forward. `samples` subticks a clock go through the gearing of inputs and actions, so one tick is
+    1 / (clock_hz * samples). What has no pins here is not built: no more triggers and actions, PPS and 10 MHz inputs
+    and lines to another board than are named. `sizes` are further `Parameters`. Bytes travel by UART at `baud`, or by
+    `fifo` when there is one.
 
     `verified`: place and route of the whole engine has met the clock; otherwise nobody knows yet whether it does.
     """
@@ -98,6 +111,9 @@ class Profile:
     family: Family = ECP5
     sizes: Mapping[str, Any] = field(default_factory=dict)
     triggers: tuple[Pin, ...] = ()  # of the sequencer's outputs, from 0 on
+    pps: Pin | None = None
+    ten_mhz: Pin | None = None
+    sync: SyncPins | None = None
     fifo: Fifo | None = None
     dedicated_clock: bool = False  # iCE40: the clock's pin is the one that the PLL takes its input from
     verified: bool = False
@@ -110,11 +126,24 @@ class Profile:
             raise ValueError(f"profile {self.name}: there are four outcomes, not {len(self.heralds)}")
         if len(self.actions) > OUTPUTS:
             raise ValueError(f"profile {self.name}: feed-forward has {OUTPUTS} outputs, not {len(self.actions)}")
+        if len(self.triggers) > TRIGGERS:
+            raise ValueError(f"profile {self.name}: a sequence has {TRIGGERS} triggers, not {len(self.triggers)}")
+
+    @property
+    def times(self) -> Mapping[str, Pin]:
+        """The inputs of another clock, by the name of their port."""
+        return {name: pin for name, pin in (("pps", self.pps), ("ten_mhz", self.ten_mhz)) if pin is not None}
+
+    @property
+    def sampled(self) -> tuple[Pin, ...]:
+        """Inputs of which every subtick is looked at: what is geared, in this order."""
+        return (*self.detectors, self.reference, *self.times.values())
 
     @property
     def pins(self) -> tuple[Pin, ...]:
         return (
-            *(*self.detectors, self.reference, *self.heralds, *self.triggers, *self.actions),
+            *(*self.sampled, *self.heralds, *self.triggers, *self.actions),
+            *((*self.sync.outputs, *self.sync.inputs) if self.sync else ()),
             *(self.fifo.pins if self.fifo else ()),
         )
 
@@ -127,6 +156,11 @@ class Profile:
             clock_hz=self.clock_hz,
             board=self.name[:4].upper(),
             pulses=self.pulses if self.actions else 0,
+            triggers=len(self.triggers),
+            outputs=len(self.actions),
+            pps=self.pps is not None,
+            ten_mhz=self.ten_mhz is not None,
+            sync=self.sync is not None,
             **self.sizes,
         )
 
@@ -146,6 +180,12 @@ class Profile:
     @property
     def clock_ns(self) -> float:
         return 1e9 / self.clock_hz
+
+    @property
+    def shift_ns(self) -> float:
+        """By how much any input can be shifted against the others, either way; 0: inputs have no delays."""
+        ticks = (1 << self.parameters.delay_bits) - 1
+        return ticks // 2 * self.tick_ps / 1000
 
     @property
     def latency(self) -> Latency:

@@ -1,14 +1,15 @@
 """Radiona ULX3S: LFE5U-12F to -85F of the slowest grade; an FT231X, whose UART makes 3 Mbaud at most.
 
-Detectors and reference sit on the header J1's pairs 8 to 12, all of IO bank 7, the left one (IDDRX2F needs a left or
-right bank). Pairs 11 to 13 are also wired to the ESP32, which has to be kept in reset: the 12F's profile does without.
-Heralds are on pairs 14 and 15, triggers on 16 to 19. The profile with an FT232H module takes pairs 0 to 7 for its
-synchronous FIFO.
+What is geared sits on the header J2's pairs 14 to 21, all of IO banks 3 and 2, the right ones (IDDRX2F and ODDRX2F
+need the banks of one side): detectors on 14 to 17, reference, PPS and 10 MHz on 18 and 19, feed-forward on 20 and 21.
+Heralds are on pairs 8 and 9, triggers on 22 to 24 and 10, the lines to another board on 25 to 27. The ADC listens on
+pairs 14 to 17; pairs 11 to 13 are the ESP32's, too, and left alone. The profile with an FT232H module takes pairs 0 to
+7 for its synchronous FIFO.
 """
 
 from amaranth_boards.ulx3s import ULX3S_12F_Platform, ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
 
-from .profile import Fifo, Pin, Profile
+from .profile import Fifo, Pin, Profile, SyncPins
 
 __all__ = ["ULX3S_12F", "ULX3S_25F", "ULX3S_45F", "ULX3S_85F", "ULX3S_85F_FT232H"]
 
@@ -17,7 +18,17 @@ def _gpio(contact: str) -> Pin:
     return Pin("GPIO0", contact, ULX3S_85F_Platform.connectors[0].mapping[contact])
 
 
-_INPUTS = tuple(_gpio(f"{pair}{sign}") for pair in (8, 9, 10, 11, 12) for sign in "+-")
+def _pairs(*numbers: int) -> tuple[Pin, ...]:
+    return tuple(_gpio(f"{pair}{sign}") for pair in numbers for sign in "+-")
+
+
+_DETECTORS = _pairs(14, 15, 16, 17)
+_TIMES = {"pps": _gpio("18-"), "ten_mhz": _gpio("19+")}
+_SYNC = SyncPins(
+    outputs=(_gpio("25+"), _gpio("26+"), _gpio("27+")),
+    inputs=(_gpio("25-"), _gpio("26-"), _gpio("27-")),
+)
+_ALL = {**_TIMES, "actions": _pairs(20, 21), "pulses": 4, "sync": _SYNC}
 _SMALL = {"veto_depth": 512, "click_depth": 256, "record_depth": 2048, "herald_depth": 64, "delay_depth": 512}
 
 
@@ -26,10 +37,10 @@ def _profile(name: str, platform: type, channels: int, **fields: object) -> Prof
     return Profile(
         name=name,
         platform=platform,
-        detectors=_INPUTS[:channels],
-        reference=_INPUTS[channels],
-        heralds=tuple(_gpio(contact) for contact in ("14+", "14-", "15+", "15-")),
-        triggers=tuple(_gpio(f"{pair}{sign}") for pair in (16, 17, 18, 19) for sign in "+-"),
+        detectors=_DETECTORS[:channels],
+        reference=_gpio("18+"),
+        heralds=_pairs(8, 9),
+        triggers=_pairs(22, 23, 24, 10),
         interface=1,
         programmers={"ft231x": "ulx3s"},
         **(defaults | fields),
@@ -38,15 +49,16 @@ def _profile(name: str, platform: type, channels: int, **fields: object) -> Prof
 
 ULX3S_12F = _profile("ulx3s-12f", ULX3S_12F_Platform, 4, patterns=2, sizes=_SMALL)
 ULX3S_25F = _profile("ulx3s-25f", ULX3S_25F_Platform, 4, patterns=4, sizes=_SMALL)
-ULX3S_45F = _profile("ulx3s-45f", ULX3S_45F_Platform, 8)
-ULX3S_85F = _profile("ulx3s-85f", ULX3S_85F_Platform, 8)
+ULX3S_45F = _profile("ulx3s-45f", ULX3S_45F_Platform, 8, **_ALL)
+ULX3S_85F = _profile("ulx3s-85f", ULX3S_85F_Platform, 8, **_ALL)
 
 ULX3S_85F_FT232H = _profile(
     "ulx3s-85f-ft232h",
     ULX3S_85F_Platform,
     8,
+    **_ALL,
     fifo=Fifo(
-        data=tuple(_gpio(f"{pair}{sign}") for pair in (3, 4, 5, 6) for sign in "+-"),
+        data=_pairs(3, 4, 5, 6),
         clock=_gpio("0+"),  # leads to a clock net
         txe_n=_gpio("1+"),
         rxf_n=_gpio("1-"),

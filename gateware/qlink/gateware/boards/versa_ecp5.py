@@ -1,7 +1,8 @@
 """Lattice ECP5-5G Versa: LFE5UM5G-45F; an FT2232H with JTAG on channel A and a UART on B.
 
 All contacts of its expansion connectors are in the banks at the top, where there is no gearing by four (IDDRX2F): two
-samples a clock. X3 carries bank 0 at 3.3 V, the UART's.
+samples a clock. X3 and five contacts of X4 are of bank 0, at 3.3 V, the UART's; the rest of X4 is of bank 1, which is
+left alone. That is enough for two triggers and three outputs of feed-forward, but not for lines to another board.
 """
 
 from amaranth_boards.versa_ecp5_5g import VersaECP55GPlatform
@@ -11,17 +12,23 @@ from .profile import Pin, Profile
 __all__ = ["VERSA_ECP5_5G"]
 
 
-def _x3(contact: int) -> Pin:
-    return Pin("EXPCON1", contact, VersaECP55GPlatform.connectors[0].mapping[str(contact)])
+def _pins(number: int, *contacts: int) -> tuple[Pin, ...]:
+    mapping = VersaECP55GPlatform.connectors[number - 1].mapping
+    return tuple(Pin(f"EXPCON{number}", contact, mapping[str(contact)]) for contact in contacts)
 
+
+_PPS, _TEN_MHZ, *_ACTIONS = _pins(2, 14, 15, 16, 1, 38)  # X4
 
 VERSA_ECP5_5G = Profile(
     name="versa-ecp5-5g",
     platform=VersaECP55GPlatform,
-    detectors=tuple(_x3(contact) for contact in range(6, 14)),
-    reference=_x3(14),
-    heralds=tuple(_x3(contact) for contact in range(15, 19)),
-    triggers=(_x3(19), _x3(20)),
+    detectors=_pins(1, 6, 7, 8, 9, 10, 11, 12, 13),
+    reference=_pins(1, 14)[0],
+    heralds=_pins(1, 15, 16, 17, 18),
+    triggers=_pins(1, 19, 20),
+    pps=_PPS,
+    ten_mhz=_TEN_MHZ,
+    actions=tuple(_ACTIONS),
     clock_hz=125_000_000,
     baud=12_000_000,
     interface=2,
