@@ -1,19 +1,30 @@
 """The twin as a transport: what works here has to work on a board."""
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from tests.hil.test_board import TwinPort
 
 from qlink.firmware_bridge.board import Board
-from qlink.firmware_bridge.configuration import Configuration, Pattern
+from qlink.firmware_bridge.configuration import Configuration, Outcome, Pattern, Pulse, Role, Sync
 from qlink.firmware_bridge.decoder import concatenate
 from qlink.firmware_bridge.encoding import encode_request
-from qlink.firmware_bridge.errors import EndOfStream, RecordingError, TransportError
+from qlink.firmware_bridge.errors import (
+    ConfigurationError,
+    EndOfStream,
+    NoSuchRegister,
+    RecordingError,
+    TransportError,
+)
 from qlink.firmware_bridge.events import Batch
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, Mode
 from qlink.firmware_bridge.wire import Operation
+from qlink.gateware.boards.profiles import PROFILES
 from qlink.sim.photonics import HeraldedLink, PairSource, Scheme
+from qlink.sim.sources import clicks_of
+from qlink.sim.twin import open_twin
 from qlink.sim.twin_transport import TwinTransport, open_url
 from qlink.sim.twin_url import Idle, Recorded, parse_url
 
@@ -198,9 +209,62 @@ def test_a_url_is_understood() -> None:
     assert parse_url(urlsplit("twin://recording?file=a%20b")).kind == Recorded("a b")
 
 
+def test_a_boards_twin_has_what_the_board_has() -> None:
+    profile = PROFILES["versa-ecp5-5g"]
+    wanted = parse_url(urlsplit("twin://idle?board=versa-ecp5-5g"))
+    assert wanted.parameters == profile.parameters
+    assert (wanted.options.tick_ps, wanted.options.samples) == (4000.0, 2)
+    assert wanted.options.link.clocks_per_byte == 105  # 125 MHz, 12 Mbaud, ten bits a byte
+    assert parse_url(urlsplit("twin://idle?board=versa-ecp5-5g&clocks_per_byte=1")).options.link.clocks_per_byte == 1
+
+
+SMALL = "twin://idle?board=ulx3s-12f&clocks_per_byte=1"
+
+
+def test_a_boards_twin_refuses_what_the_board_lacks() -> None:
+    """Each of these would have no effect at all."""
+    forbidding = Pattern(frozenset({0}), 2049, forbidden=frozenset({1}))
+    follower = Configuration(mode=Mode.GATED, attempt_clocks=200, sync=Sync(Role.FOLLOWER))
+    lacking = {
+        "time_pps: this board has no PPS input": Configuration(time_pps=True),
+        "time_ten_mhz: this board has no 10 MHz input": Configuration(time_ten_mhz=10),
+        "built without lines": follower,
+        "the board has no feed-forward": Configuration(
+            (Pattern(frozenset({0}), 5),), actions={Outcome.PSI_PLUS: (Pulse(0, 200, 1),)}
+        ),
+        "its window = 2049 does not fit: it goes from 0 to 2048": Configuration((forbidding,)),
+    }
+    with Board(opened(SMALL)) as board:
+        assert (board.identity.outputs, board.identity.pps, board.identity.sync_latency) == (0, False, 0)
+        assert board.identity.veto_clocks == 512
+        for message, configuration in lacking.items():
+            with pytest.raises(ConfigurationError, match=message):
+                board.configure(configuration)
+        board.configure(Configuration((replace(forbidding, window=2048),)))
+        with pytest.raises(NoSuchRegister, match="refused to write time_pps: it has no such register"):
+            board.write("time_pps", 1)
+
+
+def test_the_longest_window_that_a_board_says_is_one_that_it_keeps() -> None:
+    """Pairs of a click and a forbidden one, from as far apart as the window is up to a tick more."""
+    parameters = PROFILES["ulx3s-12f"].parameters
+    longest = parameters.veto_depth * parameters.samples
+    starts = 4_000_000 + 10 * longest * np.arange(8)
+    apart = np.array([longest, longest + 1] * 4) * np.array([1, 1, -1, -1] * 2)
+    twin = open_twin(parameters)
+    twin.feed(clicks_of(np.concatenate([starts, starts + apart]), np.repeat([0, 1], 8)))
+    with Board(TwinPort(twin)) as board:
+        board.configure(Configuration((Pattern(frozenset({0}), longest, forbidden=frozenset({1})),)))
+        board.start()
+        heralds = concatenate([board.events(0.001) for _ in range(40)]).heralds
+    assert heralds["tick"].tolist() == starts[1::2].tolist()
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
+        ("twin://idle?board=none", "there is no board 'none': it has to be one of ecpix5-45f"),
+        ("twin://idle?board=ulx3s-12f&channels=4", "channels is the board's to say: leave it out"),
         ("twin://", "names no source: begin with twin://{idle,heralded,pairs,recording}"),
         ("twin://photons", "names no source"),
         ("twin://idle/path", "names no source"),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl
@@ -18,6 +18,7 @@ from .sources import Source, idle, limited, recorded
 from .twin import Link
 
 MAX_CLOCK_HZ = 10**9
+SIZES = ("channels", "patterns", "samples", "tick_ps", "multiplicity")  # that a board decides
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Options:
     skipping: int = 1  # 0: compute every clock
     lean: int = 0  # 1: a board with clicks, gates, patterns and counters only, which is quicker
     multiplicity: int = 0  # 1: patterns have multiplicities and guard times
+    board: str = ""  # the profile of a board: it is that board's twin, with all that it has and lacks
 
     def __post_init__(self) -> None:
         _at_least("seed", self.seed, 0)
@@ -70,8 +72,13 @@ class Options:
 
     @property
     def parameters(self) -> Parameters:
+        whole = _profile(self.board).parameters if self.board else self._free
+        return whole.lean() if self.lean else whole
+
+    @property
+    def _free(self) -> Parameters:
         hertz = round(PS_PER_S / (self.tick_ps * self.samples)) if self.samples > 0 else 1
-        whole = Parameters(
+        return Parameters(
             channels=self.channels,
             patterns=self.patterns,
             samples=self.samples,
@@ -79,7 +86,6 @@ class Options:
             tick_fs=round(self.tick_ps * 1000),
             multiplicity=bool(self.multiplicity),
         )
-        return whole.lean() if self.lean else whole
 
     @property
     def link(self) -> Link:
@@ -124,7 +130,7 @@ def parse_url(parts: SplitResult) -> TwinUrl:
         if name not in known:
             raise TransportError(f"twin://{parts.netloc} has no option {name!r}: it takes {', '.join(known)}")
     try:
-        options = Options(**_values(Options, given))
+        options = _as_board(Options(**_values(Options, given)), given)
         chosen = kind(**_values(kind, given))
         parameters = options.parameters
     except ValueError as error:
@@ -133,6 +139,28 @@ def parse_url(parts: SplitResult) -> TwinUrl:
     if needed > parameters.channels:
         raise TransportError(f"twin://{parts.netloc} needs {needed} channels, not {parameters.channels}")
     return TwinUrl(chosen, options, parameters)
+
+
+def _as_board(options: Options, given: Mapping[str, str]) -> Options:
+    """Take the sizes, and the speed of the link unless that is given, from the board that is asked for, if one is."""
+    if not options.board:
+        return options
+    profile = _profile(options.board)
+    if both := [name for name in SIZES if name in given]:
+        raise ValueError(f"{both[0]} is the board's to say: leave it out, or leave board out")
+    p = profile.parameters
+    sizes = {"channels": p.channels, "patterns": p.patterns, "samples": p.samples, "tick_ps": p.tick_fs / 1000}
+    if "clocks_per_byte" not in given:
+        sizes["clocks_per_byte"] = math.ceil(p.clock_hz / profile.bytes_per_s)
+    return replace(options, **sizes)
+
+
+def _profile(name: str) -> Any:
+    from qlink.gateware.boards.profiles import PROFILES
+
+    if name not in PROFILES:
+        raise ValueError(f"there is no board {name!r}: it has to be one of {', '.join(PROFILES)}")
+    return PROFILES[name]
 
 
 def _values(kind: type[Any], given: Mapping[str, str]) -> dict[str, Any]:
