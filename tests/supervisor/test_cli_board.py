@@ -113,6 +113,12 @@ def test_list_profiles_names_every_board() -> None:
     by_name = {profile["board"]: profile for profile in profiles}
     assert by_name["ulx3s-85f-ft232h"]["bytes_per_s"] == 40_000_000
     assert by_name["arty-a7-35t"]["timing_verified"] is False
+    assert by_name["versa-ecp5-5g"]["triggers"] == ["EXPCON1 pin 19 (ball C7)", "EXPCON1 pin 20 (ball C6)"]
+    assert by_name["ecpix5-85f"]["pps"] == "PMOD1 pin 2 (ball V23)"
+    assert [len(by_name["ecpix5-85f"][name]) for name in ("actions", "sync_in", "sync_out")] == [4, 3, 3]
+    small = by_name["ulx3s-12f"]
+    assert (small["pps"], small["actions"], small["pulses"], small["veto_clocks"]) == (None, [], 0, 512)
+    assert small["shift_ns"] > 2500
     latency = by_name["ulx3s-12f"]["herald_latency"]
     assert latency["ns"] == pytest.approx(10 * latency["clocks"])
     assert set(by_name) == set(PROFILES)
@@ -249,6 +255,14 @@ def test_info_tells_why_a_board_cannot_be_opened(monkeypatch: pytest.MonkeyPatch
 def test_every_command_has_help_with_an_example(command: str) -> None:
     output = run(command, "--help").output
     assert f"qlinkctl board {command}" in output
+
+
+def test_clock_needs_an_input_for_the_better_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    twin = open_twin(PROFILES["ulx3s-12f"].parameters)
+    monkeypatch.setattr(board_cli, "open_board", lambda _: Board(TwinPort(twin)))
+    result = run("clock", "ftdi://", "--source", "ten_mhz")
+    assert result.exit_code == 1
+    assert "Error: time_ten_mhz: this board has no 10 MHz input" in result.output
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [((), 6), (("--source", "ten_mhz"), None)])

@@ -20,6 +20,7 @@ from qlink.firmware_bridge.flash import choose_programmer
 from qlink.firmware_bridge.flash import flash as load
 from qlink.firmware_bridge.ftdi import FoundBoard, list_boards
 from qlink.firmware_bridge.registers import Feature
+from qlink.firmware_bridge.settings import check_time_inputs
 from qlink.firmware_bridge.timekeeping import ClockFit, fit_clock
 from qlink.firmware_bridge.wire import TimeSource
 
@@ -167,6 +168,7 @@ def info(url: str, as_json: bool) -> None:
         ("feed-forward", _feed_forward(identity)),
         ("time inputs", " and ".join(_time_inputs(identity)) or "none"),
         ("near heralds", f"up to {identity.vicinity_ticks:,} ticks" if identity.vicinity_ticks else "no such choice"),
+        ("vetoes", f"in windows of up to {identity.veto_clocks:,} clocks"),
         ("herald latency", f"{identity.herald_latency} clocks, {latency_ns:g} ns; the pins' registers not counted"),
     )
     stdout().print(table(url, ("", ""), rows))
@@ -207,9 +209,13 @@ def clock_(url: str, source: str, seconds: float, every: int, as_json: bool) -> 
         qlinkctl board clock 'ftdi:///2?baud=12000000' --seconds 30
     """
     chosen = TimeSource[source.upper()]
+    pps, ten_mhz = chosen is TimeSource.PPS, chosen is TimeSource.TEN_MHZ
     with open_board(url) as opened:
-        opened.write("time_pps", int(chosen is TimeSource.PPS))
-        opened.write("time_ten_mhz", every if chosen is TimeSource.TEN_MHZ else 0)
+        check_time_inputs(opened.identity, pps=pps, ten_mhz=ten_mhz)
+        if opened.identity.pps:
+            opened.write("time_pps", int(pps))
+        if opened.identity.ten_mhz:
+            opened.write("time_ten_mhz", every if ten_mhz else 0)
         fit = fit_clock(_listen(opened, seconds), chosen, opened.identity)
     if as_json:
         write_json({"url": url, "source": source, **_fitted(fit)})
@@ -301,9 +307,18 @@ def _described(profile: "Profile") -> dict[str, object]:
         "bytes_per_s": profile.bytes_per_s,
         "timing_verified": profile.verified,
         "streams_clicks": profile.parameters.click_depth > 0,
+        "shift_ns": profile.shift_ns,
+        "veto_clocks": profile.parameters.veto_depth,
+        "pulses": profile.parameters.pulses,
         "detectors": [str(pin) for pin in profile.detectors],
         "reference": str(profile.reference),
+        "pps": str(profile.pps) if profile.pps else None,
+        "ten_mhz": str(profile.ten_mhz) if profile.ten_mhz else None,
         "heralds": [str(pin) for pin in profile.heralds],
+        "triggers": [str(pin) for pin in profile.triggers],
+        "actions": [str(pin) for pin in profile.actions],
+        "sync_out": [str(pin) for pin in profile.sync.outputs] if profile.sync else [],
+        "sync_in": [str(pin) for pin in profile.sync.inputs] if profile.sync else [],
         "fifo": [str(pin) for pin in profile.fifo.pins] if profile.fifo else [],
     }
 
