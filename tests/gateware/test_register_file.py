@@ -9,6 +9,7 @@ from qlink.firmware_bridge.wire import CONTRACT_VERSION, OUTCOMES, Operation, St
 from qlink.gateware.histogram import LOOK_CLOCKS
 from qlink.gateware.parameters import Parameters
 from qlink.gateware.register_file import RegisterFile
+from qlink.gateware.sync import SYNC_LATENCY
 from qlink.sim.bench import receiver, sender, simulate
 
 PARAMETERS = Parameters(channels=6, patterns=3, samples=2, board="TEST", histogram_bins=64, pulses=3, multiplicity=True)
@@ -56,7 +57,7 @@ def test_says_what_the_board_is():
         "sequence_segments": 65,
         "trigger_latency": PARAMETERS.trigger_latency,
         "histogram_bins": 64,
-        "sync_latency": 117,
+        "sync_latency": SYNC_LATENCY,
         "vicinity_ticks": 2047,
         "pins": 8 | 4 << 8 | 1 << 16 | 1 << 17,
         "veto_clocks": 2048,
