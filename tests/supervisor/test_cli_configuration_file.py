@@ -289,7 +289,9 @@ def test_a_pattern_has_the_files_window_unless_it_names_its_own(tmp_path: Path) 
 
 def test_patterns_can_be_tables_of_their_own(tmp_path: Path) -> None:
     text = "[[patterns]]\nrequired = [0, 1, 2, 3]\nminimum = 2\nmaximum = 3\nguard = 40\nwindow = 8"
-    (pattern,) = read(tmp_path, text).patterns
+    configuration = read(tmp_path, text)
+    check(configuration, IDENTITY)
+    (pattern,) = configuration.patterns
     assert pattern == Pattern(frozenset(range(4)), 8, minimum=2, maximum=3, guard=40)
 
 
