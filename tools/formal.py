@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from qlink.gateware.formal.claims import CLAIMS, Task, tasks
+from qlink.gateware.formal.trace import spelled
 
 TIMEOUT_S = 3600
 
@@ -38,6 +39,8 @@ def _run(task: Task, place: Path) -> bool:
     right = bool(verdict.status == task.expected)
     took = f"{time.monotonic() - began:.0f} s"
     what = {"PASS": "holds", "FAIL": "breaks"}.get(verdict.status, verdict.status)
+    if right and task.breaks:
+        what += f": {'; '.join(spelled(must) for must in task.breaks)}"
     print(f"{'ok ' if right else 'NOT'} {task.name}: {what} ({task.method}, {took})", flush=True)
     if not right and verdict.words:
         print(verdict.words, flush=True)

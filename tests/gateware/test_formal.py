@@ -40,6 +40,28 @@ def test_tells_a_counterexample_clock_by_clock(tmp_path, method):
 
 
 @pytest.mark.parametrize(
+    ("breaks", "status"),
+    [
+        (("spill_gives_nothing_it_did_not_get",), "FAIL"),
+        (("spill_gives_nothing_it_did_not_get", "spill_comes_to_an_end"), "FAIL"),
+        (("o_holds_what_it_offers",), "PASS"),
+        (("spill_gives_nothing_it_did_not_get", "o_holds_what_it_offers"), "PASS"),
+    ],
+)
+def test_a_bug_has_to_break_the_musts_that_it_names_and_no_others(tmp_path, breaks, status):
+    claim = next(claim for claim in CLAIMS if claim.name == "spill")
+    edit = claim.mutations[0].edit
+    assert Task(claim, "spill", Bounded(8), (edit,), "FAIL", breaks).run(tmp_path, TIMEOUT_S).status == status
+
+
+def test_a_bug_cannot_break_a_must_that_there_is_not():
+    bench = queues.spill()
+    with pytest.raises(ValueError, match="there is no must nothing"):
+        bench.break_only(["nothing"])
+    bench.rtlil()  # Amaranth warns of what is made and never used
+
+
+@pytest.mark.parametrize(
     ("edit", "why"),
     [
         (Edit("spill", "no such text", ""), "spill has 0 times, not once: 'no such text'"),

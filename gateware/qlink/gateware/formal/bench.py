@@ -2,11 +2,12 @@
 
 from amaranth.asserts import AnyConst
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, ClockDomain, Cover, Module, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, ClockDomain, Cover, Module, Signal, Value
 
 __all__ = ["Bench"]
 
 MUST = "must_"
+KNOWN = "known_"
 REACH = "reach_"
 
 
@@ -19,6 +20,7 @@ class Bench:
     ----------
     m : Module
     signals : dict of those that counterexamples show, by name
+    musts : dict of what is claimed, by name
     """
 
     def __init__(self):
@@ -27,6 +29,9 @@ class Bench:
         self.m.domains += self._clock
         self._inputs = []
         self.signals = {}
+        self.musts = {}
+        self._known = {}
+        self._breaking = ()
 
     def signal(self, name, shape=1, init=None):
         """Return a signal that counterexamples show."""
@@ -72,13 +77,33 @@ class Bench:
 
     def must(self, name, condition):
         """Claim that `condition` holds in every clock. `name`, with underscores, is what a counterexample says."""
-        self.m.d.comb += Assert(self.show(MUST + name, Value.cast(condition).bool()))
+        self.musts[name] = self.show(MUST + name, Value.cast(condition).bool())
+
+    def know(self, name, condition):
+        """State what an induction has to know of the inside. It is proven, too, but is not what the claim is about."""
+        self._known[name] = self.show(f"{MUST}{KNOWN}{name}", Value.cast(condition).bool())
 
     def reach(self, name, condition):
         """Claim that `condition` can come true, so that what is claimed about it is not empty."""
         self.m.d.comb += Cover(self.show(REACH + name, Value.cast(condition).bool()))
 
+    def break_only(self, names):
+        """Claim nothing but this: that of the musts `names` one at least is never broken."""
+        if unknown := set(names) - set(self.musts):
+            raise ValueError(f"there is no must {', '.join(sorted(unknown))}")
+        self._breaking = tuple(names)
+
+    def _claim(self):
+        if not self._breaking:
+            self.m.d.comb += [Assert(holds) for holds in (*self.musts.values(), *self._known.values())]
+            return
+        once = Signal(len(self._breaking))
+        broken = once | Cat(~self.musts[name] for name in self._breaking)
+        self.m.d.sync += once.eq(broken)
+        self.m.d.comb += Assert(~broken.all())
+
     def rtlil(self):
         """Return the bench as RTLIL."""
+        self._claim()
         ports = [self._clock.clk, *(Value.cast(signal) for signal in self._inputs)]
         return rtlil.convert(self.m, name="bench", ports=ports, emit_src=True)

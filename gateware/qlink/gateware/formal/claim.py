@@ -51,11 +51,12 @@ class Reachable:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A bug, in words and as it would be written. It shows within `depth` clocks."""
+    """A bug, in words and as it would be written. Within `depth` clocks it breaks the musts `breaks`, all of them."""
 
     words: str
     edit: Edit
     depth: int
+    breaks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class Claim:
     """One claim. `build` makes its bench.
 
     `method` proves it; `quick`, a weaker method, is what there is time for at every change (None: `method`, too).
-    `reduced` are edits that make it small enough, and `size` says so in words. Each of `mutations` must break it.
+    `reduced` are edits that make it small enough, and `size` says so in words. Each of `mutations` must break
+    the musts that it names, and each must has to be named by one of them.
     `covers` is the depth at which everything the bench names reachable has been reached.
     """
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from . import attempts, composed, frames, heralds, matching, outputs, queues, times
+from . import attempts, composed, feed_forward, frames, heralds, matching, outputs, queues, times
 from .claim import Bounded, Claim, Induction, Reachable
 from .sby import Verdict, run_sby
 from .sources import Edit, bench_of
 
 __all__ = ["CLAIMS", "Task", "tasks"]
 
-MODULES = (composed, attempts, matching, heralds, outputs, frames, queues, times)
+MODULES = (composed, attempts, matching, heralds, outputs, feed_forward, frames, queues, times)
 CLAIMS = tuple(claim for module in MODULES for claim in module.CLAIMS)
 
 _building = Lock()  # modules are imported anew, which two cannot do at once
@@ -21,18 +21,20 @@ _building = Lock()  # modules are imported anew, which two cannot do at once
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One run of sby, of which `expected` is the outcome."""
+    """One run of sby, of which `expected` is the outcome; if there are any in `breaks`, about these musts alone."""
 
     claim: Claim
     name: str
     method: Bounded | Induction | Reachable
     edits: tuple[Edit, ...]
     expected: str
+    breaks: tuple[str, ...] = ()
 
     def run(self, root: Path, timeout: float) -> Verdict:
         """Return the verdict. Its files are in a folder of `root`."""
         with _building:
             bench = bench_of(self.claim, self.edits)
+        bench.break_only(self.breaks)
         return run_sby(bench, self.method, root / re.sub(r"\W+", "-", self.name), timeout, self.expected == "PASS")
 
 
@@ -50,5 +52,5 @@ def tasks(claims: Sequence[Claim] = CLAIMS, quick: bool = False) -> list["Task"]
         for mutation in claim.mutations:
             edits = (*claim.reduced, mutation.edit)
             name = f"{claim.name} with {mutation.words}"
-            found.append(Task(claim, name, Bounded(mutation.depth), edits, "FAIL"))
+            found.append(Task(claim, name, Bounded(mutation.depth), edits, "FAIL", mutation.breaks))
     return found

@@ -80,21 +80,21 @@ def _know(b, inner, header, number, words, old, sent, loaded):
         due = (header >> (8 * sent[:4]))[8 * place :][:8]
         in_header = sent + place < CHECKED_BYTES
         fits &= (place >= loaded) | ~in_header | (shift[8 * place :][:8] == due)
-    b.must("known_left", (left & (left + 1)) == 0)
-    b.must("known_state", (state <= CRC) & (inner["sequence"] == number))
-    b.must("known_idle", (state != IDLE) | (old == 0) & (ahead == HEADER_BYTES + WORD_BYTES * words + WORD_BYTES))
-    b.must(
-        "known_sync",
+    b.know("left", (left & (left + 1)) == 0)
+    b.know("state", (state <= CRC) & (inner["sequence"] == number))
+    b.know("idle", (state != IDLE) | (old == 0) & (ahead == HEADER_BYTES + WORD_BYTES * words + WORD_BYTES))
+    b.know(
+        "sync",
         (state != SYNC) | (old == loaded) & (sent == 0) & (head_left == 4) & (head[: len(header)] == header),
     )
-    b.must("known_words", ~((state == SYNC) | (state == HEAD)) | (words_left == words))
-    b.must(
-        "known_header",
+    b.know("words", ~((state == SYNC) | (state == HEAD)) | (words_left == words))
+    b.know(
+        "header",
         (state != HEAD)
         | (old == 0) & (head_left >= 1) & (head_left <= 3) & (ahead == WORD_BYTES * gone) & rest_fits & fits,
     )
-    b.must(
-        "known_payload",
+    b.know(
+        "payload",
         (state != PAYLOAD)
         | (old == 0)
         & (words_left >= 1)
@@ -102,9 +102,9 @@ def _know(b, inner, header, number, words, old, sent, loaded):
         & (ahead == HEADER_BYTES + WORD_BYTES * (words - words_left))
         & fits,
     )
-    b.must("known_crc", (state != CRC) | (old == 0) & (ahead == HEADER_BYTES + WORD_BYTES * words) & fits)
-    b.must("known_length", (words <= MAX_FRAME_WORDS) & ((words != 0) | (state == IDLE)))
-    b.must("known_old", (state == SYNC) | (old == 0))
+    b.know("crc", (state != CRC) | (old == 0) & (ahead == HEADER_BYTES + WORD_BYTES * words) & fits)
+    b.know("length", (words <= MAX_FRAME_WORDS) & ((words != 0) | (state == IDLE)))
+    b.know("old", (state == SYNC) | (old == 0))
 
 
 CLAIMS = (

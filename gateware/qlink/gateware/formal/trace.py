@@ -4,9 +4,14 @@ import re
 
 from .bench import MUST
 
-__all__ = ["told"]
+__all__ = ["spelled", "told"]
 
 TOP = "bench"
+
+
+def spelled(must):
+    """Return the name of a must in words."""
+    return must.replace("_", " ")
 
 
 def told(path, shown):
@@ -22,9 +27,7 @@ def told(path, shown):
         lines.append(f"  clock {number}: {said or 'nothing changes'}")
         before = step
     broken = [
-        name.removeprefix(MUST).replace("_", " ")
-        for name, value in before.items()
-        if name.startswith(MUST) and value == 0
+        spelled(name.removeprefix(MUST)) for name, value in before.items() if name.startswith(MUST) and value == 0
     ]
     return "\n".join(
         [f"broken in clock {len(steps) - 1}: {'; '.join(broken) or 'see the log'}", *lines, f"waves: {path}"]
