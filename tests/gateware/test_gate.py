@@ -1,9 +1,10 @@
 from random import Random
 
 import pytest
+from amaranth.hdl import Module, Signal
 
 from qlink.gateware.attempt import AttemptTracker
-from qlink.gateware.gate import Mark
+from qlink.gateware.gate import Mark, reaches
 from qlink.gateware.parameters import Parameters
 from qlink.sim.bench import simulate
 
@@ -74,18 +75,17 @@ def passed(ticks, reference, clocks, samples):
     dut, seen = Mark(Parameters(samples=samples)), []
 
     async def bench(ctx):
-        ctx.set(dut.ticks, ticks)
-        await ctx.tick().repeat(3)
+        ctx.set(dut.ticks, ticks % samples)
         for clock in range(-9, clocks):
             first = reference // samples
             begins = clock in (-9, first)
             ctx.set(dut.begin, begins)
             ctx.set(dut.sub, reference % samples if clock >= first else samples - 1)
-            ctx.set(dut.count, clock - (first if clock >= first else -9))
-            await ctx.tick()
+            ctx.set(dut.equal, clock - (first if clock >= first else -9) == ticks // samples)
             if clock >= first:
                 mask = ctx.get(dut.passed)
                 seen.extend(clock * samples + s for s in range(samples) if mask >> s & 1)
+            await ctx.tick()
 
     simulate(dut, bench)
     return seen
@@ -101,5 +101,17 @@ def test_a_mark_is_passed_so_many_ticks_after_the_reference(samples, ticks):
         assert passed(ticks, reference, clocks, samples) == [*range(first, clocks * samples)]
 
 
-def test_a_mark_beyond_the_low_half_of_the_count_does_not_wrap():
-    assert not passed(4 * 65536 + 2, 3, 20, 4)
+def test_a_count_is_compared_in_all_of_its_bits():
+    m, count, clocks, seen = Module(), Signal(32), Signal(32), []
+    equal = Signal()
+    m.d.comb += equal.eq(reaches(m, count, clocks))
+
+    async def bench(ctx):
+        ctx.set(clocks, 0x12345678)
+        for flipped in [0, *(1 << bit for bit in range(32)), 0]:
+            ctx.set(count, 0x12345678 ^ flipped)
+            await ctx.tick()
+            seen.append(ctx.get(equal))
+
+    simulate(m, bench)
+    assert seen == [1, *[0] * 32, 1]

@@ -11,7 +11,7 @@ from qlink.firmware_bridge.registers import OUTPUTS
 from qlink.firmware_bridge.wire import OUTCOMES
 
 from .completion import FIRED
-from .gate import Mark
+from .gate import Mark, reaches
 from .interface import Action, ActionCounts, Settings
 from .pattern import DECISION, Verdict
 from .pipeline import delayed
@@ -180,12 +180,15 @@ class ActionTable(wiring.Component):
             m.d.sync += playing.eq(0)
 
         ends = Signal(self._parameters.pulses)
+        begun = delayed(m, begin, 1)  # as late as the marks' comparisons
         m.d.comb += done.eq(ends.all())
         for index in range(self._parameters.pulses):
             start, stop = self._prepare(m, index, used[index], unsafe[index])
-            rises, falls = self._mark(m, f"start{index}", start), self._mark(m, f"stop{index}", stop)
+            rises, falls = (
+                self._mark(m, f"{name}{index}", ticks, count) for name, ticks in (("start", start), ("stop", stop))
+            )
             for mark in rises, falls:
-                m.d.comb += [mark.begin.eq(begin), mark.sub.eq(sub), mark.count.eq(count)]
+                m.d.comb += [mark.begin.eq(begun), mark.sub.eq(sub)]
             m.d.comb += ends[index].eq(~used[index] | falls.passed[-1])
             m.d.sync += self.levels[index].eq(Mux(playing & ~begin, rises.passed & ~falls.passed, 0))
         return m
@@ -205,9 +208,9 @@ class ActionTable(wiring.Component):
         ]
         return start, stop
 
-    def _mark(self, m, name, ticks):
+    def _mark(self, m, name, ticks, count):
         m.submodules[name] = mark = Mark(self._parameters)
-        m.d.comb += mark.ticks.eq(ticks)
+        m.d.comb += [mark.ticks.eq(ticks), mark.equal.eq(reaches(m, count, ticks[self._parameters.sub_bits :]))]
         return mark
 
 

@@ -23,6 +23,7 @@ class AttemptTracker(wiring.Component):
     attempt_clocks, reference_timeout, skip : In(32)
     start : Out(1), an attempt starts in this clock
     count : Out(32), clocks since the running attempt's reference
+    ahead : Out(32), the same of the clock after
     inside : Out(1), this clock belongs to an attempt
     sub : Out, the reference's subtick
     number : Out(1), the lowest bit of the attempt's number
@@ -44,6 +45,7 @@ class AttemptTracker(wiring.Component):
                 "skip": In(32),
                 "start": Out(1),
                 "count": Out(32),
+                "ahead": Out(32),
                 "inside": Out(1),
                 "sub": Out(parameters.sub_bits),
                 "number": Out(1),
@@ -86,12 +88,13 @@ class AttemptTracker(wiring.Component):
             m.d.sync += [
                 left.eq(left_at_start),
                 self.count.eq(0),
+                self.ahead.eq(1),
                 self.sub.eq(self.reference.sub),
                 self.number.eq(~self.number),
                 self.flagged.eq(doubled),
             ]
         with m.Else():
-            m.d.sync += self.count.eq(self.count + 1 + self.skip)
+            m.d.sync += [self.count.eq(self.ahead + self.skip), self.ahead.eq(self.ahead + 1 + self.skip)]
             with m.If(left >= 0):
                 m.d.sync += left.eq(left - 1 - self.skip)
             with m.If(doubled):

@@ -24,7 +24,6 @@ class CompletionFinder(wiring.Component):
     window : In(16), ticks
     enable : In(1), 0: never completes
     clear : In(1), forget all clicks; the other settings may change only while it is high
-    completes : Out(1), a clock before `fired`: the same
     fired : Out(1), `FIRED` clocks after `slot`, if all channels are needed: there is a completion
     fired_sub : Out, its subtick
     completed : Out(1), `COMPLETED` clocks after `slot`, as what follows
@@ -43,7 +42,6 @@ class CompletionFinder(wiring.Component):
                 "window": In(16),
                 "enable": In(1),
                 "clear": In(1),
-                "completes": Out(1),
                 "fired": Out(1),
                 "fired_sub": Out(parameters.sub_bits),
                 "completed": Out(1),
@@ -63,8 +61,6 @@ class CompletionFinder(wiring.Component):
             matcher.enable.eq(self.enable),
             matcher.clear.eq(self.clear),
             self.active.eq(matcher.active),
-            self.completes.eq(matcher.completes),
-            self.fired.eq(matcher.fired),
             self.fired_sub.eq(matcher.sub),
         ]
         all_completed = delayed(m, matcher.fired, COMPLETED - FIRED)
@@ -72,12 +68,14 @@ class CompletionFinder(wiring.Component):
         if self.parameters.multiplicity:
             some, loop = self._find_some(m, matcher.ahead)
             m.d.comb += [
+                self.fired.eq(matcher.fired),
                 self.completed.eq(Mux(some, loop.fired, all_completed)),
                 self.sub.eq(Mux(some, loop.sub, all_sub)),
                 self.contributing.eq(Mux(some, loop.contributing, self.required)),
             ]
         else:
             m.d.comb += [
+                self.fired.eq(matcher.fired),
                 self.completed.eq(all_completed),
                 self.sub.eq(all_sub),
                 self.contributing.eq(self.required),

@@ -15,7 +15,7 @@ TAPS = 3  # delays shorter than this do not go through the memory
 
 
 class DelayLine(wiring.Component):
-    """Delay slots by a number of clocks of its own for each pattern.
+    """Delay slots by a number of clocks of its own for each pattern, and one more.
 
     Members
     -------
@@ -66,9 +66,9 @@ class DelayLine(wiring.Component):
             m.d.comb += busy[pattern].eq(self._pending(m, filled, since_filled, clocks))
             stale = self._pending(m, self.clear, since_clear, clocks)
             slot = self._tap(m, memory, taps, clocks, stale)
-            m.d.comb += self.slots[pattern].eq(slot)
+            m.d.sync += self.slots[pattern].eq(slot)
             for channel, click in enumerate(self.slots[pattern].clicks):
-                m.d.comb += click.valid.eq(slot.clicks[channel].valid & self.channels[pattern][channel])
+                m.d.sync += click.valid.eq(slot.clicks[channel].valid & self.channels[pattern][channel])
 
         return m
 

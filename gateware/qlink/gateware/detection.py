@@ -37,8 +37,8 @@ from .sync import SyncFlow, SyncLines
 from .timebase import Timebase
 
 # Clocks behind the pins, or behind their delays. What belongs together is in step at each of them.
-SAMPLED, FOLLOWED, GATED = 1, 2, 4
-VERDICT, DECIDED = GATED + FIRED, GATED + DECISION
+SAMPLED, FOLLOWED, GATED, TAPPED = 1, 1, 2, 3
+VERDICT, DECIDED = TAPPED + FIRED, TAPPED + DECISION
 
 SETTLE = DECIDED + 3  # clocks in which all under way comes out, but for what waits for a verdict or for the link
 CLEARING = 16  # clocks that the matcher is kept clear after a restart: longer than settings take to arrive everywhere
@@ -159,7 +159,7 @@ class Detection(wiring.Component):
             sequencer.able.eq(able),
             sequencer.clear.eq(clear),
             *(getattr(sequencer, name).eq(flow[name]) for name in ("begin", "hold", "success", "ending")),
-            sequencer.heralds.eq(delayed(m, self.pins, 1)),
+            sequencer.heralds.eq(self.pins),
             sequencer.skip.eq(self.skip),
             *(flow[name].eq(getattr(sequencer, name)) for name in ("own", "reference", "playing", "busy", "deadline")),
             self.triggers.eq(sequencer.triggers),
@@ -178,7 +178,7 @@ class Detection(wiring.Component):
             lines.inputs.eq(self.sync_in),
             self.sync_out.eq(lines.outputs),
             lines.clear.eq(clear),
-            lines.herald.eq(delayed(m, self.pins.any(), 1)),
+            lines.herald.eq(self.pins.any()),
             lines.skip.eq(self.skip),
             *(getattr(lines, name).eq(flow[name]) for name in ("start", "resting")),
             *(flow[name].eq(getattr(lines, name)) for name in ("partner", "reference", "jump", "busy", "deadline")),
@@ -227,8 +227,8 @@ class Detection(wiring.Component):
     def _follow_attempts(self, m, reference, gated, clear, sequence, sync):
         m.submodules.tracker = tracker = AttemptTracker(self.parameters)
         m.d.comb += [
-            tracker.reference.eq(reference.click),
-            tracker.merged.eq(reference.merged),
+            tracker.reference.eq(reference.coming),
+            tracker.merged.eq(reference.merges),
             tracker.enable.eq(gated),
             sequence.begin.eq(tracker.start),
             sync.start.eq(tracker.start),
@@ -255,7 +255,7 @@ class Detection(wiring.Component):
                 gate.begin.eq(tracker.start),
                 gate.inside.eq(tracker.inside),
                 gate.sub.eq(tracker.sub),
-                gate.count.eq(tracker.count),
+                gate.ahead.eq(tracker.ahead),
                 gate.clear.eq(clear),
                 self.counts.gated[channel].eq(delayed(m, gate.counts, DECIDED - GATED)),
             ]
@@ -351,7 +351,7 @@ class Detection(wiring.Component):
                 plain, others = Signal(), Signal()
                 ours = self.settings.outcome[index] == outcome
                 m.d.sync += [plain.eq(ours & pattern.plain), others.eq(ours & ~pattern.plain)]
-                fires.append(plain & pattern.completes | others & pattern.decided)
+                fires.append(plain & pattern.fired | others & delayed(m, pattern.decided, 1))
             m.d.comb += pin.eq(Cat(fires).any())
 
     def _rest(self, m, edge, busy, active, recorded):

@@ -20,7 +20,7 @@ class Isolation(wiring.Component):
     Members
     -------
     now : In(Now), of the clock that has come
-    slot : In(Slot), `delay` clocks behind `now`, without the clicks of channels that are not required
+    slot : In(Slot), `delay` clocks and one more behind `now`, without the clicks of channels that are not required
     required : In(channels)
     maximum : In(5), more of them are too many; 0: none are
     guard : In(16), ticks; 0: no guard
@@ -72,7 +72,7 @@ class Isolation(wiring.Component):
         hits = Cat(of_subtick.any() for of_subtick in clicks)
         near = Signal(samples)
         m.d.sync += near.eq(hits)
-        after5 = delayed(m, self._near(m, "after", near, guards, self.shift, active), 1)
+        after5 = delayed(m, self._near(m, "after", near, guards, self.shift, active), 2)
         clicks5 = delayed(m, self.slot.clicks, 5)
 
         many6, quiet6 = Signal(channels), Signal(channels)
@@ -137,4 +137,4 @@ class Isolation(wiring.Component):
                 *(excess.bits[s][channel].eq(tracker.near[s]) for s in range(samples)),
             ]
             active.append(tracker.active & (self.maximum != 0))
-        return excess.enough
+        return delayed(m, excess.enough, 1)

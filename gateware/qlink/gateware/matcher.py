@@ -33,8 +33,7 @@ class PatternMatcher(wiring.Component):
     window : In(16), ticks
     enable : In(1), 0: never completes
     clear : In(1), forget all clicks; the other settings may change only while it is high
-    completes : Out(1), two clocks later: there is a completion
-    fired : Out(1), the same, a clock after that
+    fired : Out(1), three clocks later: there is a completion
     sub : Out, its subtick
     active : Out(1), there is a click that may yet be alive
     ahead : Out(Ahead), of the clock of `slot`, one clock later
@@ -49,7 +48,6 @@ class PatternMatcher(wiring.Component):
                 "window": In(16),
                 "enable": In(1),
                 "clear": In(1),
-                "completes": Out(1),
                 "fired": Out(1),
                 "sub": Out(parameters.sub_bits),
                 "active": Out(1),
@@ -86,9 +84,8 @@ class PatternMatcher(wiring.Component):
                 ready[channel].eq(Mux(dead, 0, arrived | alive & survives.replicate(samples))),
             ]
 
-        m.d.comb += self.completes.eq(complete.any() & ~self.clear)
         m.d.sync += [
-            self.fired.eq(self.completes),
+            self.fired.eq(complete.any() & ~self.clear),
             self.sub.eq(first_set(m, complete)),
             self.active.eq(active.any()),
         ]

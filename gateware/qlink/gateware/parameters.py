@@ -101,7 +101,7 @@ class Parameters:
     @property
     def trigger_latency(self) -> int:
         """Clocks from the one in which `reference` shows an accepted edge to the first one of its triggers."""
-        return 4
+        return 3
 
     @property
     def features(self) -> Feature:
@@ -112,7 +112,7 @@ class Parameters:
     @property
     def action_latency(self) -> int:
         """Clocks likewise to the one in which the first tick of a pulse of feed-forward may be at the outputs."""
-        return self.herald_latency + 9
+        return self.herald_latency + 8
 
     @property
     def vicinity_bits(self) -> int:

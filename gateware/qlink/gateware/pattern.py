@@ -56,12 +56,12 @@ class Pattern(wiring.Component):
     settings : In(PatternSettings)
     clear : In(1), forget all clicks and pending completions
     now : In(Now), of the clock that has come
-    delay : Out, by how many clocks `slot` is to be late
+    delay : Out, by how many clocks `slot` is to be late, besides one
     channels : Out(channels), those whose clicks `slot` is to show
     slot : In(Slot)
     clock : In, low bits of a clock number, one clock before the one of `decided`
     plain : Out(1), settled: all required channels are needed, and nothing can veto; so `fired` tells of heralds
-    fired, completes : Out(1), `FIRED` clocks after `slot`, and the same a clock before
+    fired : Out(1), `FIRED` clocks after `slot`
     decided, vetoed : Out(1), `DECISION` clocks after `slot`: a completion is a herald, or was vetoed
     verdict : Out(Verdict)
     lost : Out(1), there is no room for the decided herald
@@ -83,7 +83,6 @@ class Pattern(wiring.Component):
                 "slot": In(Slot(parameters)),
                 "clock": In(STAMP_BITS - parameters.sub_bits),
                 "plain": Out(1),
-                "completes": Out(1),
                 "fired": Out(1),
                 "decided": Out(1),
                 "vetoed": Out(1),
@@ -130,7 +129,6 @@ class Pattern(wiring.Component):
 
         completed = delayed(m, delayed(m, finder.completed, DECISION - COMPLETED - 1) & ~self.clear, 1)
         m.d.comb += [
-            self.completes.eq(finder.completes),
             self.fired.eq(finder.fired),
             self.decided.eq(completed & ~vetoed),
             self.verdict.plain.eq(self.plain),

@@ -17,6 +17,7 @@ class Sampler(wiring.Component):
     pulses : In(1), each high sample is an edge of its own
     click : Out(ClickSlot), the first rising edge
     merged : Out(1), there was a second one in the same clock
+    coming, merges : Out, the same without latency
     edge : Out(1), there is a rising edge in `samples` right now
     """
 
@@ -28,6 +29,8 @@ class Sampler(wiring.Component):
                 "pulses": In(1),
                 "click": Out(ClickSlot(parameters)),
                 "merged": Out(1),
+                "coming": Out(ClickSlot(parameters)),
+                "merges": Out(1),
                 "edge": Out(1),
             }
         )
@@ -40,12 +43,14 @@ class Sampler(wiring.Component):
         m.d.comb += [
             edges.eq(self.samples & ~(Cat(last, self.samples) & ~self.pulses.replicate(len(edges)))),
             self.edge.eq(self.run & edges.any()),
+            self.coming.valid.eq(self.edge),
+            self.coming.sub.eq(first_set(m, edges)),
+            self.merges.eq(self.run & (edges & (edges - 1)).any()),
         ]
         m.d.sync += [
             last.eq(self.samples[-1]),
-            self.click.valid.eq(self.edge),
-            self.click.sub.eq(first_set(m, edges)),
-            self.merged.eq(self.run & (edges & (edges - 1)).any()),
+            self.click.eq(self.coming),
+            self.merged.eq(self.merges),
         ]
 
         return m

@@ -16,7 +16,7 @@ __all__ = ["SYNC_LATENCY", "SyncFlow", "SyncLines"]
 
 READY, TRIGGER, SUCCESS = range(SYNC_LINES)
 SYNCHRONISER = 2
-STARTED = 3  # clocks from a leader's reference to `send`
+STARTED = 2  # clocks from a leader's reference to `send`
 FOLLOWING = 2  # clocks from a message to a follower's reference
 SYNC_LATENCY = STARTED + SENT + SYNCHRONISER + JUDGED + FOLLOWING
 

@@ -89,7 +89,7 @@ class Veto(wiring.Component):
     Members
     -------
     now : In(Now), of the clock that has come
-    slot : In(Slot), `delay` clocks behind `now`
+    slot : In(Slot), `delay` clocks and one more behind `now`
     forbidden : In(channels)
     window : In(16), ticks; no completion is longer
     shift : In, `delay * samples - window`
@@ -121,7 +121,7 @@ class Veto(wiring.Component):
         m = Module()
         # `slot` is clock 0; the numbers in the names below count from there.
         samples = self.parameters.samples
-        near4 = self._track(m)
+        near4 = [delayed(m, near3, 1) for near3 in self._track(m)]
         number4 = delayed(m, self.slot.number, 4)
         clicks5 = delayed(m, self.slot.clicks, 5)
         sub5, own6 = self.sub, delayed(m, self.contributing, 1)

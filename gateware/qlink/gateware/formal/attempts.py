@@ -61,20 +61,20 @@ def gate():
         tracker.enable.eq(1),
         tracker.clear.eq(clear),
         tracker.attempt_clocks.eq(clocks),
-        dut.click.eq(click),
+        dut.click.eq(later(b, "click_then", click, 1)),
         dut.start.eq(start),
         dut.stop.eq(stop),
         dut.always.eq(always),
         dut.begin.eq(tracker.start),
         dut.inside.eq(tracker.inside),
         dut.sub.eq(tracker.sub),
-        dut.count.eq(tracker.count),
+        dut.ahead.eq(tracker.ahead),
         dut.clear.eq(hide),
     ]
     starts, inside, age, at = follow(b, reference, clocks, clear)
     since = b.show("ticks_since_reference", age * PARAMETERS.samples + click.sub - at)
     counts = b.show("counts", click.valid & inside & (since >= start) & (since < stop))
-    came, counted = later(b, "click", click.valid, 3), later(b, "counts", counts, 3)
+    came, counted = later(b, "click", click.valid, 2), later(b, "counts", counts, 2)
     shown = dut.counts & ~b.register("hidden", hide)
     ticks = Mux(dut.gated.valid, 1 << dut.gated.sub, 0)
     b.must("no_click_counts_outside_its_gate", ~dut.counts | always | counted)
@@ -82,7 +82,7 @@ def gate():
     b.must("every_click_in_its_gate_counts", dut.counts | ~counted)
     b.must("every_click_counts_when_gates_are_off", dut.counts | ~(always & came))
     b.must("what_counts_is_shown", (dut.gated.valid == shown) & (dut.ticks == ticks))
-    b.must("the_subtick_stays", ~dut.gated.valid | (dut.gated.sub == later(b, "sub", click.sub, 3)))
+    b.must("the_subtick_stays", ~dut.gated.valid | (dut.gated.sub == later(b, "sub", click.sub, 2)))
     b.must("an_attempt_starts_with_a_reference", tracker.start == b.register("started", starts))
     b.must("a_second_reference_is_told", tracker.doubled == b.register("second", reference.valid & ~starts | merged))
     b.reach("a_click_counts_late_in_the_second_attempt", counted & ~always & (age == 4) & (start == 3) & tracker.number)
@@ -93,10 +93,9 @@ SHORT = 5
 REDUCED = (
     Edit("attempt", '"attempt_clocks": In(32)', f'"attempt_clocks": In({SHORT})'),
     Edit("attempt", '"count": Out(32)', f'"count": Out({SHORT})'),
+    Edit("attempt", '"ahead": Out(32)', f'"ahead": Out({SHORT})'),
     Edit("attempt", "Signal(signed(33), init=-1)", f"Signal(signed({SHORT + 1}), init=-1)"),
-    Edit("gate", '"ticks": In(32)', f'"ticks": In({SHORT})'),
-    Edit("gate", '"count": In(32),\n                "passed"', f'"count": In({SHORT}),\n                "passed"'),
-    Edit("gate", '"count": In(32),\n                "clear"', f'"count": In({SHORT}),\n                "clear"'),
+    Edit("gate", '"ahead": In(32)', f'"ahead": In({SHORT})'),
     Edit("gate", '"start": In(32)', f'"start": In({SHORT})'),
     Edit("gate", '"stop": In(32)', f'"stop": In({SHORT})'),
 )
@@ -121,12 +120,12 @@ CLAIMS = (
             ),
             Mutation(
                 "the carry into the next clock is forgotten",
-                Edit("gate", "Mux(place[-1], equal_before & ~begun, equal)", "equal"),
+                Edit("gate", "Mux(late, equal_before & ~self.begin, self.equal)", "self.equal"),
                 10,
             ),
             Mutation(
                 "what the attempt before has passed is passed",
-                Edit("gate", "past.eq(past & ~begun | reached)", "past.eq(past | reached)"),
+                Edit("gate", "past.eq(past & ~self.begin | reached)", "past.eq(past | reached)"),
                 14,
             ),
         ),
