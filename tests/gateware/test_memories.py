@@ -19,11 +19,12 @@ from qlink.sim.verilog import convert
 
 SMALL = Parameters(channels=4, patterns=2, record_depth=64, click_depth=16, herald_depth=16, veto_depth=16)
 CLOCKS = 20_000
-SYNC_READS = 9  # memories whose words come a clock after their address
+SYNC_READS = 24  # memories whose words come a clock after their address
 
 _MODULE = re.compile(r"(?ms)^module .*?^endmodule\n")
-_WRITE = re.compile(r"(?:if \((?P<enable>\S+) ?\)\s+)?(?P<memory>\w+)\[(?P<address>[^\]]+)\] <= ")
-_READ = re.compile(r"(?P<word>\w+) <= (?P<memory>\w+)\[(?P<address>[^\]]+)\];")
+_ADDRESS = r"\[(?P<address>(?:[^\[\]]|\[[^\]]*\])+)\]"
+_WRITE = re.compile(rf"(?:if \((?P<enable>\S+) ?\)\s+)?(?P<memory>\w+){_ADDRESS} <= ")
+_READ = re.compile(rf"(?P<word>\w+) <= (?P<memory>\w+){_ADDRESS};")
 
 
 def spoil_collisions(verilog):
