@@ -13,54 +13,81 @@ SOURCES = (48, 49, 50, 112)
 class Model:
     """Each source's losses until it closes."""
 
-    def __init__(self):
-        self.open = {}
+    def __init__(self, sources):
+        self._sources = sources
+        self._open = {}
         self.closed = []
 
     def step(self, lost, closing, ticks):
-        for n, source in enumerate(SOURCES):
-            if closing >> n & 1 and n in self.open:
-                begin, end, count = self.open.pop(n)
+        for n, source in enumerate(self._sources):
+            if closing >> n & 1 and n in self._open:
+                begin, end, count = self._open.pop(n)
                 self.closed.append((source, begin, end, count))
             if lost >> n & 1:
-                begin, _, count = self.open.get(n, (ticks[n], 0, 0))
-                self.open[n] = (begin, ticks[n], count + 1)
+                begin, _, count = self._open.get(n, (ticks[n], 0, 0))
+                self._open[n] = (begin, ticks[n], count + 1)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_brackets_what_is_lost_between_one_closing_and_the_next(seed):
-    rng, dut, model, seen, closed = random.Random(seed), LossMeter(PARAMETERS, SOURCES), Model(), [], []
-    count, clocks = len(SOURCES), 600
+def agrees(seed, sources, jumps=0.0, busy=0.5):
+    """Lose at random; the clock goes on by one, or jumps ahead with the probability `jumps`."""
+    rng, dut, model, seen = random.Random(seed), LossMeter(PARAMETERS, sources), Model(sources), []
+    count, clocks = len(sources), 600
+    calm = clocks + 100
+    clocks += 300 + 20 * count
 
     async def run(ctx):
-        start = rng.getrandbits(60)
-        for clock in range(start, start + clocks):
-            quiet = clock > start + clocks - 120
-            lost = 0 if quiet else rng.getrandbits(count) & rng.getrandbits(count)
+        number, known = rng.getrandbits(60), 0
+        for clock in range(clocks):
+            quiet = clock > calm
+            lost = 0 if quiet or clock % 100 > 70 else rng.getrandbits(count) & rng.getrandbits(count)
             may_close = 2**count - 1 if quiet else rng.getrandbits(count) if rng.random() < 0.2 else 0
-            subs = [rng.randrange(4) for _ in SOURCES]
-            ready = quiet or rng.random() < 0.5
-            ctx.set(dut.clock, clock)
+            subs = [rng.randrange(4) for _ in sources]
+            ready = quiet or rng.random() < busy
+            ctx.set(dut.clock, number)
             ctx.set(dut.lost, lost)
             ctx.set(dut.subs, subs)
             ctx.set(dut.may_close, may_close)
             ctx.set(dut.brackets.ready, ready)
+            assert ctx.get(dut.closed) == len(model.closed) - known, "the clock after the closing"
+            known = len(model.closed)
+            assert ctx.get(dut.pending) == (known > len(seen))
             closing, loss = ctx.get(dut.closing), ctx.get(dut.brackets.payload)
-            model.step(lost, closing, [4 * clock + sub for sub in subs])
-            _, _, valid, strobe = await ctx.tick().sample(dut.brackets.valid, dut.closed)
-            closed.append(strobe)
+            assert closing & (closing - 1) == 0, "one at a time"
+            model.step(lost, closing, [4 * number + sub for sub in subs])
+            _, _, valid = await ctx.tick().sample(dut.brackets.valid)
             if valid and ready:
                 seen.append((loss.source, loss.begin, loss.tick, loss.count))
+            number += rng.getrandbits(12) if rng.random() < jumps else 1
         assert ctx.get(dut.idle)
 
     simulate(dut, run)
     assert seen == model.closed
-    assert sum(closed) == len(seen)
     assert len({source for source, *_ in seen}) == count
 
 
-def test_counts_what_is_lost_in_every_clock():
-    dut = LossMeter(PARAMETERS, SOURCES)
+@pytest.mark.parametrize("seed", range(6))
+def test_brackets_what_is_lost_between_one_closing_and_the_next(seed):
+    agrees(seed, SOURCES)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 11, 19])
+def test_brackets_as_many_sources_as_there_are(count):
+    agrees(count, tuple(range(40, 40 + count)))
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_loss_has_the_clock_that_there_was_when_the_clock_jumps(count):
+    agrees(count, tuple(range(40, 40 + count)), jumps=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 8, 11])
+def test_no_bracket_is_overwritten_while_nobody_takes_any(count):
+    agrees(count, tuple(range(40, 40 + count)), busy=0.02)
+
+
+@pytest.mark.parametrize("count", [1, 4, 19])
+def test_counts_what_is_lost_in_every_clock(count):
+    dut = LossMeter(PARAMETERS, range(count))
 
     async def run(ctx):
         ctx.set(dut.lost, 1)

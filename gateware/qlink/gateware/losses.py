@@ -1,26 +1,26 @@
 """Loss brackets: how many events of each source were lost between which two ticks."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qlink.firmware_bridge.wire import Kind
 
+from .bracket_store import BracketStore
 from .layouts import stamped
-from .parameters import TICK_BITS
+from .recent_losses import RecentLosses
 
 __all__ = ["LossMeter"]
 
-COUNT_BITS = 48
-CLOSED = 15  # brackets that may wait: with the one at the end as many as a LUT holds
+TURNS = 3  # at least: a source's next turn reads what the last one wrote
 
 
 class LossMeter(wiring.Component):
     """Bracket what is lost, each source for itself.
 
     A source's bracket is opened by its first loss, and closed when `may_close` and its turn has come: sources take
-    turns while there is any open one. An event lost in the clock in which its source closes opens the next bracket.
+    turns of two clocks while there is any open one. An event lost in the clock in which its source closes opens the
+    next bracket.
 
     Members
     -------
@@ -31,7 +31,7 @@ class LossMeter(wiring.Component):
     visit : In(1), let sources take turns though none is open
     closing : Out(number of sources), whose turn it is and may close, open or not; at most one
     closed : Out(1), a bracket closes; high for one clock, the one after its `closing`
-    brackets : Out(stream of a loss), five clocks after `closed` at the soonest
+    brackets : Out(stream of a loss), eight clocks after `closed` at the soonest
     pending : Out(1), a closed bracket has not been taken yet; from `closed` on
     idle : Out(1), nothing is open or waiting
     """
@@ -57,84 +57,44 @@ class LossMeter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bracket = self.brackets.payload
-        m.submodules.queue = queue = SyncFIFOBuffered(width=bracket.shape().size, depth=CLOSED + 1)
-        events = self._settle(m)
-        meters, opens, closings = zip(*(self._meter(m, event) for event in events), strict=True)
-        losses = [
-            Cat(meter.end, meter.begin, meter.count, Const(s, 16))
-            for meter, s in zip(meters, self._sources, strict=True)
-        ]
-        is_open = Cat(opens)
-        turn = Signal(len(meters), init=1)
-        settling = self.lost.any() | _any(event.lost for event in events)
-        room = Signal()
-        taken = Signal(bracket.shape())
-        coming, taking = Signal(), Signal()
+        count = len(self._sources)
+        turns = max(count, TURNS)
+        m.submodules.recent = recent = RecentLosses(self._parameters, count, turns)
+        m.submodules.store = store = BracketStore(self._sources, turns, len(recent.count))
+        turn = Signal(2 * turns, init=1)  # first clock of the first source, second clock of it, and so on
+        first, second = turn[: 2 * count : 2], turn[1 : 2 * count : 2]
+        lost, closing, is_open = Signal(count), Signal(count), Signal(count)
+        subs = Signal.like(self.subs)
+        in_second, position = Signal(), Signal(range(turns))
 
         m.d.comb += [
-            self.closing.eq(Mux(room, turn & self.may_close, 0)),
-            self.closed.eq(_any(event.closing & is_open for event, is_open in zip(events, opens, strict=True))),
-            queue.w_data.eq(taken),
-            queue.w_en.eq(taking),
-            self.brackets.valid.eq(queue.r_rdy),
-            bracket.eq(queue.r_data),
-            queue.r_en.eq(self.brackets.ready),
-            self.pending.eq(self.closed | coming | taking | (queue.level != 0)),
-            self.idle.eq(~is_open.any() & ~self.pending & turn[0] & ~self.visit & ~settling),
+            self.closing.eq(Mux(store.room, first & self.may_close, 0)),
+            self.closed.eq((closing & is_open).any()),
+            self.pending.eq(store.pending),
+            recent.lost.eq(lost),
+            recent.subs.eq(subs),
+            recent.clock.eq(self.clock),
+            recent.second.eq(in_second),
+            recent.visited.eq(second),
+            store.second.eq(in_second),
+            store.position.eq(position),
+            store.closes.eq(self.closed),
+            store.some.eq(recent.some),
+            store.count.eq(recent.count),
+            store.tick.eq(recent.tick),
         ]
         m.d.sync += [
-            room.eq(queue.w_level < CLOSED - 5),
-            coming.eq(self.closed),
-            taking.eq(coming),
-            taken.eq(_any(Mux(closing, loss, 0) for closing, loss in zip(closings, losses, strict=True))),
+            lost.eq(self.lost),
+            subs.eq(self.subs),
+            closing.eq(self.closing),
+            is_open.eq(lost | is_open & ~closing),
         ]
-        with m.If(
-            settling | is_open.any() | self.visit | ~turn[0]
-        ):  # comes to rest at the first, whenever it starts again
-            m.d.sync += turn.eq(turn.rotate_left(1))
+        connect(m, store.brackets, flipped(self.brackets))
+
+        # The turns come to rest at the first one, whenever they start again.
+        m.d.comb += self.idle.eq(~(self.lost | lost | is_open).any() & ~self.visit & ~self.pending & turn[0])
+        with m.If(~self.idle):
+            m.d.sync += [turn.eq(turn.rotate_left(1)), in_second.eq(~in_second)]
+        with m.If(in_second):
+            m.d.sync += position.eq(Mux(turn[-1], 0, position + 1))
         return m
-
-    def _settle(self, m):
-        """Register what the meters see, so that they cost the deciding logic no time."""
-        shape = data.StructLayout({"lost": 1, "closing": 1, "tick": TICK_BITS})
-        events = [Signal(shape, name=f"event{n}") for n in range(len(self._sources))]
-        for n, event in enumerate(events):
-            m.d.sync += [
-                event.lost.eq(self.lost[n]),
-                event.closing.eq(self.closing[n]),
-                event.tick.eq(Cat(self.subs[n], self.clock)),
-            ]
-        return events
-
-    def _meter(self, m, event):
-        """Return the bracket, whether it is open, and a clock later whether it is closing: then it still stands.
-
-        What moves the bracket's many bits is known a clock ahead, in registers.
-        """
-        shape = data.StructLayout({"begin": TICK_BITS, "end": TICK_BITS, "count": COUNT_BITS})
-        meter, tick = Signal(shape), Signal(TICK_BITS)
-        is_open, begins, lost, closing, counts = Signal(), Signal(), Signal(), Signal(), Signal()
-        m.d.sync += [
-            is_open.eq(event.lost | is_open & ~event.closing),
-            begins.eq(event.closing | ~is_open),
-            lost.eq(event.lost),
-            closing.eq(event.closing),
-            counts.eq(event.closing | event.lost),
-            tick.eq(event.tick),
-        ]
-        with m.If(begins):
-            m.d.sync += meter.begin.eq(tick)
-        with m.If(lost):
-            m.d.sync += meter.end.eq(tick)
-        with m.If(counts):
-            m.d.sync += meter.count.eq(Mux(closing, lost, meter.count + 1))
-        return meter, is_open, closing
-
-
-def _any(values):
-    """Return the bitwise or."""
-    result = 0
-    for value in values:
-        result = result | value
-    return result

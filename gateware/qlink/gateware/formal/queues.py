@@ -122,6 +122,7 @@ def losses():
         dut.brackets.ready.eq(b.free("ready")),
     ]
     taken, bracket = hold(b, "brackets", dut.brackets), dut.brackets.payload
+    closed, inside = 0, 0
     for n, source in enumerate([3, 5]):
         is_open, count, first, last = b.signal(f"open_{n}"), b.signal(f"count_{n}", 4), Signal(3), Signal(3)
         tick = Cat(subs[n], clock)
@@ -134,7 +135,8 @@ def losses():
             with b.m.If(~is_open | dut.closing[n]):
                 b.m.d.sync += first.eq(tick)
         said = Cat(bracket.tick[:3], bracket.begin[:3], bracket.count[:4])
-        watch_order(
+        closed |= dut.closing[n] & is_open
+        inside += watch_order(
             b,
             f"source_{n}",
             (dut.closing[n] & is_open, Cat(last, first, count)),
@@ -144,6 +146,8 @@ def losses():
         watch_progress(b, f"source_{n}", is_open & may_close[n], dut.closing[n], dut.brackets.ready, 14)
     b.must("a_bracket_has_a_source", ~taken | (bracket.source == 3) | (bracket.source == 5))
     b.must("one_closes_at_a_time", ~dut.closing.all())
+    b.must("is_told_a_clock_later_that_one_closes", dut.closed == b.register("closed", closed))
+    b.must("is_pending_until_taken", dut.pending == (inside != 0))
     b.reach("a_bracket_of_three", taken & (bracket.count == 3))
     return b
 
@@ -242,22 +246,31 @@ CLAIMS = (
         "losses",
         "LossMeter: every loss is in one bracket, with its count (modulo 16), first and last tick.",
         losses,
-        Bounded(24),
+        Bounded(30),
         (
             Mutation(
                 "a loss at the closing is forgotten",
-                Edit("losses", "Mux(closing, lost, meter.count + 1)", "Mux(closing, 0, meter.count + 1)"),
+                Edit("recent_losses", "Mux(lost, counter.one, counter.zero)", "counter.zero"),
                 20,
             ),
             Mutation(
                 "a closing at rest is a bracket",
-                Edit("losses", "event.closing & is_open for", "event.closing for"),
+                Edit("losses", "(closing & is_open).any()", "closing.any()"),
                 20,
+            ),
+            Mutation(
+                "a bracket goes on where the one before ended",
+                Edit("bracket_store", "(visited.started | self.some) & ~visited.closes", "visited.started | self.some"),
+                26,
             ),
         ),
         size="2 sources, 7 brackets, ticks of 3 bits",
-        reduced=(Edit("losses", "CLOSED = 15", "CLOSED = 6"),),
-        quick=Bounded(9),
-        covers=20,
+        reduced=(
+            Edit("parameters", "TICK_BITS = 64", "TICK_BITS = 3"),
+            Edit("bracket_store", "COUNT_BITS = 48", "COUNT_BITS = 4"),
+            Edit("bracket_store", "CLOSED = 15", "CLOSED = 7"),
+        ),
+        quick=Bounded(16),
+        covers=24,
     ),
 )
