@@ -34,4 +34,5 @@ VERSA_ECP5_5G = Profile(
     interface=2,
     programmers={"ft2232h": "ecp5_versa"},
     samples=2,
+    sizes={"veto_depth": 1024},  # there are 108 block RAMs
 )
