@@ -22,7 +22,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str
 
 
 def summary() -> Iterator[str]:
-    head = ("board", "triggers", "feed-forward", "soonest pulse", "PPS", "10 MHz", "lines to another board")
+    head = ("board", "triggers", "feed-forward", "PPS", "10 MHz", "lines to another board")
     rows = [(f"`{name}`", *_has(profile)) for name, profile in PROFILES.items()]
     yield from table((*head, "shift of an input", "longest window with a veto"), rows)
 
@@ -31,7 +31,6 @@ def _has(profile: Profile) -> Iterator[str]:
     p = profile.parameters
     yield str(p.triggers)
     yield f"{p.outputs} outputs, {p.pulses} pulses" if p.pulses else NONE
-    yield f"{p.action_latency * profile.clock_ns:.4g} ns" if p.pulses else "-"
     yield "yes" if p.pps else "no"
     yield "yes" if p.ten_mhz else "no"
     yield "yes" if p.sync else "no"
