@@ -80,7 +80,7 @@ def address(register: Register) -> str:
 
 def fields(register: Register) -> str:
     def bits(low: int, width: int | Width) -> str:
-        if width is Width.CHANNELS:
+        if width in (Width.CHANNELS, Width.FORBIDDEN):
             return f"{low}.. (one a channel)"
         if isinstance(width, Width):
             return f"{low}.. (up to {width.value}_ticks)"

@@ -54,6 +54,7 @@ OPTIONAL = (
     "features",
     "codings",
     "veto_clocks",
+    "window_ticks",
 )
 
 
@@ -166,9 +167,7 @@ class Peer:
             return Status.OK, self.registers[request.address]
         if register.access is Access.READ:
             return Status.READ_ONLY, request.value
-        if request.value & ~register.bits(
-            self.identity.channels, self.identity.delay_ticks, self.identity.vicinity_ticks
-        ):
+        if request.value & ~register.bits(self.identity.widths):
             return Status.DOES_NOT_FIT, request.value
         if register.access is Access.WRITE:
             self.registers[request.address] = request.value

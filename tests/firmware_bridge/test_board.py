@@ -13,6 +13,7 @@ from tests.firmware_bridge.conftest import IDENTITY
 from qlink.firmware_bridge.actions import earliest_start
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern, Pulse
+from qlink.firmware_bridge.counters import indices_of
 from qlink.firmware_bridge.encoding import Click, Counter, Herald, Loss, Reply, encode_frame
 from qlink.firmware_bridge.errors import (
     BoardError,
@@ -27,7 +28,16 @@ from qlink.firmware_bridge.errors import (
 from qlink.firmware_bridge.link import Patience
 from qlink.firmware_bridge.registers import BY_NAME, REGISTERS, Access, Mode
 from qlink.firmware_bridge.settings import check
-from qlink.firmware_bridge.wire import CONTRACT_VERSION, REQUEST, CounterGroup, GlobalCounter, Status, counter_index
+from qlink.firmware_bridge.telemetry import Completeness
+from qlink.firmware_bridge.wire import (
+    CONTRACT_VERSION,
+    REQUEST,
+    Coding,
+    CounterGroup,
+    GlobalCounter,
+    Status,
+    counter_index,
+)
 
 PATTERNS = (
     Pattern(frozenset({0, 4}), 20, Outcome.PSI_MINUS),
@@ -323,6 +333,23 @@ LACKING: dict[str, tuple[dict[str, Any], Configuration, str]] = {
         _pattern(window=2049, forbidden=frozenset({1})),
         "pattern 0 has forbidden channels, its window = 2049 does not fit: it goes from 0 to 2048",
     ),
+    "any forbidden channel": (
+        {"veto_clocks": 0},
+        _pattern(window=0, forbidden=frozenset({1})),
+        "pattern 0: this board has no forbidden channels",
+    ),
+    "a window of all bits": (
+        {"window_ticks": 4095},
+        _pattern(window=4096),
+        "pattern 0, window = 4096 does not fit: it goes from 0 to 4095",
+    ),
+    "a stream": (
+        {"codings": 0},
+        Configuration(stream_channels=frozenset({0})),
+        "stream_channels: this board streams no clicks, it counts and matches them: leave it out",
+    ),
+    "a share of a stream": ({"codings": 0}, Configuration(shares={0: 2}), "shares: this board streams no clicks"),
+    "a coding": ({"codings": 0}, Configuration(coding=Coding.PLAIN), "coding: this board streams no clicks"),
     "a long guard time": (
         {"veto_clocks": 512},
         _pattern(guard=2049),
@@ -359,6 +386,26 @@ def test_a_board_is_not_told_of_inputs_that_it_has_not(peer: Any) -> None:
     peer.set("pins", BY_NAME["pins"].pack(triggers=2, outputs=2))
     peer.missing = {"time_pps", "time_ten_mhz"}
     opened(peer).configure(FREE)
+
+
+STREAM = {"stream_channels", "vicinity", "filter", "filter_status", "coding"}
+
+
+def test_a_board_that_streams_no_clicks_is_told_of_none_and_has_filtered_all(peer: Any) -> None:
+    quiet = type(peer)(replace(peer.identity, codings=0, veto_clocks=0, window_ticks=255))
+    quiet.missing = STREAM
+    board = opened(quiet)
+    board.configure(Configuration(PATTERNS[:1], stream_channels=frozenset()))
+    board.start()
+    quiet.counters[counter_index(CounterGroup.CLICKS, 3)] += 7
+    counters = board.snapshot()
+    assert counters.clicks_filtered[3] == counters.clicks[3] == 7
+    assert counters.clicks_lost.tolist() == [0] * 8
+    assert board.telemetry.clicks == Completeness(0, 0, 0)
+    assert counter_index(CounterGroup.CLICKS_FILTERED) not in indices_of(board.identity)
+    board.stop()
+    with pytest.raises(ConfigurationError, match="pattern_decision = 0x100 does not fit"):
+        board.write("pattern_decision", 256)
 
 
 def test_notices_a_register_that_does_not_keep_its_value(

@@ -66,7 +66,7 @@ def test_every_register_of_the_map_keeps_what_fits_it() -> None:
             counts = {Repeat.CHANNEL: board.identity.channels, Repeat.PATTERN: board.identity.patterns}
             counts[Repeat.ACTION] = board.identity.pulses * OUTCOMES
             index = counts.get(register.repeat, MOST[register.repeat]) - 1
-            bits = register.bits(board.identity.channels, board.identity.delay_ticks, board.identity.vicinity_ticks)
+            bits = register.bits(board.identity.widths)
             for value in (bits, bits & 0x5555_5555):
                 board.write(register.name, value, index)
                 assert board.read(register.name, index) == value, register.name

@@ -51,7 +51,7 @@ def test_registers_do_not_overlap() -> None:
 
 @pytest.mark.parametrize("register", REGISTERS, ids=lambda register: register.name)
 def test_a_register_packs_what_it_unpacks(register: Register) -> None:
-    bits = register.bits(MAX_CHANNELS)
+    bits = register.bits()
     assert register.pack(**register.unpack(bits)) == bits
     assert register.reset & ~bits == 0
 

@@ -47,6 +47,7 @@ IDENTITY = (
     "vicinity_ticks",
     "codings",
     "veto_clocks",
+    "window_ticks",
 )  # registers that `Identity` has as they are
 JUDGEMENT_READS = 1000  # a click waits for some microseconds
 PATIENCE = Patience()
@@ -116,8 +117,7 @@ class Board:
         register = self._register(name, index)
         if register.access is Access.READ:
             raise ConfigurationError(f"{name} is read-only")
-        identity = self.identity
-        if value < 0 or value & ~register.bits(identity.channels, identity.delay_ticks, identity.vicinity_ticks):
+        if value < 0 or value & ~register.bits(self.identity.widths):
             raise ConfigurationError(f"{name} = {value:#x} does not fit: the register has no such bits")
         address = register.address + index
         if self._remembered is None:
@@ -345,6 +345,8 @@ class Board:
 
     def _await_judgement(self) -> int:
         """With the board stopped, wait until no click waits and the filter is the configured one; clocks of a wait."""
+        if not self.identity.codings:
+            return 0
         for _ in range(JUDGEMENT_READS):
             status = BY_NAME["filter_status"].unpack(self.read("filter_status"))
             if not status["waiting"] and not status["pending"]:

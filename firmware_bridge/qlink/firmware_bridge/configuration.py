@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-from .registers import OUTPUTS, TRIGGERS, VETO_CLOCKS, Mode, SequenceEnd
+from .registers import OUTPUTS, TRIGGERS, VETO_CLOCKS, WINDOW_BITS, Mode, SequenceEnd, Width
 from .wire import Coding
 
-WINDOW_MAX = 2**16 - 1
+WINDOW_MAX = 2**WINDOW_BITS - 1
 PULSE_MAX = 2**24 - 1  # ticks, of start and width
 REGISTER_MAX = 2**32 - 1
 SHARE_MAX = 2**16
@@ -45,12 +45,24 @@ class Identity:
     pulses: int = 0  # of an outcome's action table; 0: the board has no feed-forward
     action_latency: int = 0  # system clocks
     vicinity_ticks: int = 0  # how far from a herald is near at most; 0: clicks cannot be chosen by heralds
-    codings: int = ALL_CODINGS  # bit n: the coding of number n
+    codings: int = ALL_CODINGS  # bit n: the coding of number n; 0: clicks are counted and matched, not streamed
     triggers: int = TRIGGERS  # of the sequencer that lead to pins, from 0 on
     outputs: int = OUTPUTS  # of feed-forward that do
     pps: bool = True  # whether there is such an input
     ten_mhz: bool = True
-    veto_clocks: int = VETO_CLOCKS  # the longest window of a pattern that something can veto
+    veto_clocks: int = VETO_CLOCKS  # the longest window of a pattern that something can veto; 0: nothing can
+    window_ticks: int = WINDOW_MAX  # the longest window
+
+    @property
+    def widths(self) -> Mapping[Width, int]:
+        """Of the register fields that boards have in different widths."""
+        return {
+            Width.CHANNELS: self.channels,
+            Width.FORBIDDEN: self.channels if self.veto_clocks else 0,
+            Width.WINDOW: self.window_ticks.bit_length(),
+            Width.DELAY: self.delay_ticks.bit_length(),
+            Width.VICINITY: self.vicinity_ticks.bit_length(),
+        }
 
 
 @dataclass(frozen=True, slots=True)

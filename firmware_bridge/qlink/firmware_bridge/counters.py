@@ -27,6 +27,9 @@ PER_CHANNEL = (
     CounterGroup.CLICKS_LOST,
     CounterGroup.CLICKS_FILTERED,
 )
+OF_STREAM = (CounterGroup.CLICKS_LOST, CounterGroup.CLICKS_FILTERED)
+"""On a board that streams no clicks they are not counted: none is lost, all are filtered."""
+
 PER_PATTERN = (CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.HERALDS_LOST, CounterGroup.ACCIDENTALS)
 
 
@@ -75,7 +78,8 @@ class Counters:
 
 def indices_of(identity: Identity) -> NDArray[np.intp]:
     """The counters that a board's snapshot consists of."""
-    channels = [counter_index(group, member) for group in PER_CHANNEL for member in range(identity.channels)]
+    kept = [group for group in PER_CHANNEL if identity.codings or group not in OF_STREAM]
+    channels = [counter_index(group, member) for group in kept for member in range(identity.channels)]
     groups = set(PER_PATTERN)
     if not Feature.ACCIDENTALS & identity.features:
         groups.remove(CounterGroup.ACCIDENTALS)
@@ -125,6 +129,7 @@ class SnapshotAssembler:
     def _counters(self) -> Counters:
         epoch, snapshot, tick = self.begun
         single = {member.name.lower(): int(self._group(CounterGroup.GLOBAL)[member]) for member in GlobalCounter}
+        filtered = CounterGroup.CLICKS_FILTERED if self._identity.codings else CounterGroup.CLICKS
         return Counters(
             tick=tick,
             snapshot=snapshot,
@@ -133,7 +138,7 @@ class SnapshotAssembler:
             merged=self._group(CounterGroup.MERGED),
             gated=self._group(CounterGroup.GATED),
             clicks_lost=self._group(CounterGroup.CLICKS_LOST),
-            clicks_filtered=self._group(CounterGroup.CLICKS_FILTERED),
+            clicks_filtered=self._group(filtered),
             heralds=self._group(CounterGroup.HERALDS),
             vetoed=self._group(CounterGroup.VETOED),
             heralds_lost=self._group(CounterGroup.HERALDS_LOST),

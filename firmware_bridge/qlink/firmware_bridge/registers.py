@@ -4,6 +4,7 @@ Addresses count 32-bit registers. A register that exists per channel or per patt
 Gateware builds its register file from this table; `Board` and the documentation take names and limits from it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum, IntFlag, unique
 
@@ -14,6 +15,7 @@ SEGMENTS = 65  # of a sequence's program: 8 outputs with 4 windows each have at 
 SEGMENTS_A_WORD = 4
 TRIGGERS = 8
 ACCIDENTAL_CLOCKS = 2047  # the longest offset of an accidental counter: boards that have them keep so many
+WINDOW_BITS = 16  # of a coincidence window in ticks, on most boards
 TICKS_MAX = 2**16 - 1  # what a register of a delay or a vicinity can hold at most
 MAX_BINS = 2**15  # of a histogram
 HISTOGRAM_WIDTH_MAX = 15  # a bin is at most 2 to this power of ticks wide
@@ -71,8 +73,19 @@ class Width(Enum):
     """Field widths that depend on the board."""
 
     CHANNELS = "channels"  # one bit a channel
+    FORBIDDEN = "forbidden channels"  # likewise, on a board that can have them forbidden
+    WINDOW = "window"  # of ticks of a coincidence window
     DELAY = "delay"  # of ticks by which the board can delay an input
     VICINITY = "vicinity"  # of ticks from a herald within which the board can choose clicks
+
+
+WIDEST = {
+    Width.CHANNELS: MAX_CHANNELS,
+    Width.FORBIDDEN: MAX_CHANNELS,
+    Width.WINDOW: WINDOW_BITS,
+    Width.DELAY: TICKS_MAX.bit_length(),
+    Width.VICINITY: TICKS_MAX.bit_length(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +114,14 @@ class Register:
         """Where it can stand. Not all of these exist on a board with fewer channels, patterns or bins."""
         return range(self.address, self.address + MOST[self.repeat])
 
-    def bits(self, channels: int, delay_ticks: int = TICKS_MAX, vicinity_ticks: int = TICKS_MAX) -> int:
-        """The bits that can be set on a board of so many channels; a written value with others does not fit.
-
-        `delay_ticks` is the longest delay of an input, `vicinity_ticks` the widest vicinity of a herald.
-        """
-        widths = (_width(field, channels, delay_ticks, vicinity_ticks) for field in self.fields)
-        return sum(((1 << width) - 1) << field.low for field, width in zip(self.fields, widths, strict=True))
+    def bits(self, widths: Mapping[Width, int] = WIDEST) -> int:
+        """The bits that can be set on a board with these widths; a written value with others does not fit."""
+        return sum(((1 << _width(field, widths)) - 1) << field.low for field in self.fields)
 
     def unpack(self, value: int, channels: int = MAX_CHANNELS) -> dict[str, int]:
         """The fields of a register's value."""
-        return {f.name: value >> f.low & ((1 << _width(f, channels, TICKS_MAX, TICKS_MAX)) - 1) for f in self.fields}
+        widths = {**WIDEST, Width.CHANNELS: channels, Width.FORBIDDEN: channels}
+        return {field.name: value >> field.low & ((1 << _width(field, widths)) - 1) for field in self.fields}
 
     def pack(self, **values: int) -> int:
         """A register's value from its fields; those not named are 0. Their widths are not checked."""
@@ -119,11 +129,8 @@ class Register:
         return sum(value << lows[name] for name, value in values.items())
 
 
-def _width(field: RegisterField, channels: int, delay_ticks: int, vicinity_ticks: int) -> int:
-    if not isinstance(field.width, Width):
-        return field.width
-    bits = {Width.DELAY: delay_ticks.bit_length(), Width.VICINITY: vicinity_ticks.bit_length()}
-    return channels if field.width is Width.CHANNELS else bits[field.width]
+def _width(field: RegisterField, widths: Mapping[Width, int]) -> int:
+    return widths[field.width] if isinstance(field.width, Width) else field.width
 
 
 class Keep(IntEnum):
@@ -259,9 +266,17 @@ REGISTERS: tuple[Register, ...] = (
         "veto_clocks",
         0x0E,
         (RegisterField("value", 0, 32),),
-        "longest window, or guard time, in clocks, of a pattern that something can veto",
+        "longest window, or guard time, in clocks, of a pattern that something can veto; 0: nothing can",
         Access.READ,
         absent=VETO_CLOCKS,
+    ),
+    Register(
+        "window_ticks",
+        0x0F,
+        (RegisterField("value", 0, 32),),
+        "longest coincidence window in ticks",
+        Access.READ,
+        absent=2**WINDOW_BITS - 1,
     ),
     Register(
         "control",
@@ -327,14 +342,14 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "pattern_channels",
         0x60,
-        (RegisterField("required", 0, Width.CHANNELS), RegisterField("forbidden", 16, Width.CHANNELS)),
+        (RegisterField("required", 0, Width.CHANNELS), RegisterField("forbidden", 16, Width.FORBIDDEN)),
         "required and forbidden channels; no required channel: the pattern never fires",
         repeat=Repeat.PATTERN,
     ),
     Register(
         "pattern_decision",
         0x70,
-        (RegisterField("window", 0, 16), RegisterField("outcome", 16, 2)),
+        (RegisterField("window", 0, Width.WINDOW), RegisterField("outcome", 16, 2)),
         "coincidence window in ticks, and the outcome (Bell state, see configuration.Outcome) that it heralds",
         repeat=Repeat.PATTERN,
     ),
@@ -491,7 +506,7 @@ REGISTERS: tuple[Register, ...] = (
         (RegisterField("coding", 0, 1),),
         "how clicks are coded from now on, see Coding; heralds, counters, losses and replies are always PLAIN",
     ),
-    _identity("codings", 0x191, "bit n: the board has the coding of number n"),
+    _identity("codings", 0x191, "bit n: the board has the coding of number n; 0: it streams no clicks"),
 )
 
 BY_NAME = {register.name: register for register in REGISTERS}

@@ -41,8 +41,7 @@ def check(configuration: Configuration, identity: Identity) -> None:
         )
     for number, pattern in enumerate(configuration.patterns):
         _check_pattern(f"pattern {number}", pattern, identity)
-    if configuration.stream_channels is not None:
-        _check_channels("stream_channels", configuration.stream_channels, identity)
+    _check_stream(configuration, identity)
     if configuration.coding is not None and not identity.codings >> configuration.coding & 1:
         raise ConfigurationError(
             f"coding = {configuration.coding.name}: this board's gateware is built without it, leave coding out"
@@ -90,12 +89,8 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
         yield Setting("time_ten_mhz", 0, configuration.time_ten_mhz)
     if identity.pps:
         yield Setting("time_pps", 0, int(configuration.time_pps))
-    streamed = configuration.stream_channels
-    yield Setting("stream_channels", 0, _mask(range(identity.channels) if streamed is None else streamed))
-    yield Setting("vicinity", 0, configuration.vicinity)
-    for channel in range(identity.channels):
-        yield Setting("filter", channel, _filter(configuration, channel))
-    yield Setting("coding", 0, _coding(configuration, identity))
+    if identity.codings:
+        yield from _stream_settings(configuration, identity)
     for channel in range(identity.channels):
         gate = configuration.gates.get(channel, Gate(0, 0))
         yield Setting("gate_start", channel, gate.start)
@@ -119,6 +114,15 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
     if identity.sync_latency:
         yield Setting("sync_setup", 0, setup_of(configuration.sync))
         yield Setting("sync_ready_timeout", 0, configuration.sync.ready_timeout if configuration.sync else 0)
+
+
+def _stream_settings(configuration: Configuration, identity: Identity) -> Iterator[Setting]:
+    streamed = configuration.stream_channels
+    yield Setting("stream_channels", 0, _mask(range(identity.channels) if streamed is None else streamed))
+    yield Setting("vicinity", 0, configuration.vicinity)
+    for channel in range(identity.channels):
+        yield Setting("filter", channel, _filter(configuration, channel))
+    yield Setting("coding", 0, _coding(configuration, identity))
 
 
 def _sequence_settings(sequence: Sequence | None) -> Iterator[Setting]:
@@ -184,6 +188,15 @@ def _filter(configuration: Configuration, channel: int) -> int:
     return BY_NAME["filter"].pack(keep=Keep.SHARE if share > 1 else Keep.ALL, share=share - 1)
 
 
+def _check_stream(configuration: Configuration, identity: Identity) -> None:
+    """A configuration that does not say what is streamed is for every board: where there is a stream, all is."""
+    _check_channels("stream_channels", configuration.stream_channels or (), identity)
+    wanted = ("stream_channels", "shares", "near_heralds", "coding")
+    for name in wanted if not identity.codings else ():
+        if getattr(configuration, name) not in (None, frozenset(), {}):
+            raise ConfigurationError(f"{name}: this board streams no clicks, it counts and matches them: leave it out")
+
+
 def _check_filters(configuration: Configuration, identity: Identity) -> None:
     filtered = {"shares": configuration.shares.keys(), "near_heralds": configuration.near_heralds}
     for name, channels in filtered.items():
@@ -220,7 +233,9 @@ def _check_delays(configuration: Configuration, identity: Identity) -> None:
 def _check_pattern(name: str, pattern: Pattern, identity: Identity) -> None:
     _check_channels(f"{name}, required", pattern.required, identity)
     _check_channels(f"{name}, forbidden", pattern.forbidden, identity)
-    _check_range(f"{name}, window", pattern.window, 0, WINDOW_MAX)
+    _check_range(f"{name}, window", pattern.window, 0, identity.window_ticks)
+    if pattern.forbidden and not identity.veto_clocks:
+        raise ConfigurationError(f"{name}: this board has no forbidden channels, leave them out or take another board")
     _check_limits(name, pattern, identity)
     longest = identity.veto_clocks * identity.samples
     if pattern.guard:

@@ -190,6 +190,7 @@ class CounterGroup(IntEnum):
 
     A loss bracket's `source` is the index of the counter that counts the same losses: `CLICKS_LOST`, `HERALDS_LOST` or
     `GLOBAL`'s that end in `_LOST`. Per channel `clicks == delivered + CLICKS_FILTERED + CLICKS_LOST`; heralds alike.
+    A board that streams no clicks has neither of these two groups: all of them are filtered.
     """
 
     CLICKS = 0  # per channel: rising edges, merged ones not included
