@@ -10,10 +10,11 @@ from qlink.gateware.sender import FrameSender
 
 
 class Sending(wiring.Component):
-    """A framer whose frames are sent: its ports, and those of `FrameSender`."""
+    """A framer whose frames are sent: its ports, and those of the `sender`, a `FrameSender` if there is no other."""
 
-    def __init__(self, framer):
+    def __init__(self, framer, sender=None):
         self._framer = framer
+        self._sender = sender or FrameSender()
         members = framer.signature.members
         self._kept = [name for name in members if name not in ("source", "idle")]
         super().__init__(
@@ -29,9 +30,9 @@ class Sending(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.framer = framer = self._framer
-        m.submodules.sender = sender = FrameSender()
+        m.submodules.sender = sender = self._sender
         connect(m, flipped(self.records), framer.records)
-        connect(m, framer.source, sender.sources[0])
+        connect(m, framer.source, sender.sources[0] if isinstance(sender, FrameSender) else sender.source)
         connect(m, sender.bytes, flipped(self.bytes))
         for name in self._kept:
             if name != "records":

@@ -23,6 +23,7 @@ from qlink.firmware_bridge.wire import (
     Operation,
     counter_index,
 )
+from qlink.gateware.parameters import COMPACT as SIZES
 from qlink.gateware.parameters import Parameters
 from qlink.sim.actions import Timing, captured, play
 from qlink.sim.actions import edges as edges_of
@@ -34,7 +35,7 @@ from qlink.sim.twin import Link, open_twin
 CLOCKS = 20_000
 BEGIN = 400  # clocks of the case before its first edge: shorter than its timeout
 REST = 30_000  # clocks after the last edge, longer than any delay and decision take
-ANSWER = 200  # clocks in which a register request is answered
+ANSWER, ANSWER_BITWISE = 200, 600  # clocks in which a register request is answered
 CHANCES = HeraldFlag.HERALDS_LOST | HeraldFlag.REFERENCE_MISSED  # flags that depend on which heralds were lost
 
 
@@ -51,7 +52,10 @@ class Bench:
         self.batches.append(self.decoder.feed(self.twin.run(clocks, clicks, requests)))
 
     def write(self, name, value, index=0):
-        self.run(ANSWER, requests=encode_request(Operation.WRITE, 0, BY_NAME[name].address + index, value))
+        self.run(
+            ANSWER_BITWISE if self.parameters.compact else ANSWER,
+            requests=encode_request(Operation.WRITE, 0, BY_NAME[name].address + index, value),
+        )
 
     def configure(self, configuration):
         parameters = self.parameters
@@ -69,6 +73,11 @@ class Bench:
             features=parameters.features,
             pulses=parameters.pulses,
             action_latency=parameters.action_latency,
+            codings=parameters.codings,
+            veto_clocks=parameters.veto_depth,
+            window_ticks=(1 << parameters.window_bits) - 1,
+            pps=parameters.pps,
+            ten_mhz=parameters.ten_mhz,
         )
         for setting in settings_of(configuration, identity):
             self.write(setting.name, setting.value, setting.index)
@@ -107,10 +116,17 @@ MODELLED = [
     *(CounterGroup.HERALDS, CounterGroup.VETOED, CounterGroup.ACCIDENTALS),
 ]
 MODELLED_GLOBALS = [GlobalCounter.ATTEMPTS, GlobalCounter.REFERENCES_DOUBLED]
+COMPACT = Parameters(
+    **{"channels": 4, "patterns": 2, "samples": 2, "window_bits": 12, "herald_depth": 16, "frame_depth": 256},
+    **SIZES,
+    **{"pulses": 0, "sync": False, "pps": False, "ten_mhz": False},
+)
 BOARDS = [
     Parameters(),
     Parameters(channels=5, patterns=3, samples=2, multiplicity=True),
     Parameters(channels=3, patterns=4, samples=1, multiplicity=True),
+    COMPACT,
+    replace(COMPACT, channels=3, patterns=4, samples=4, window_bits=16, pulses=2, delay_depth=64, ten_mhz=True),
 ]
 CASES = [(board, mode, seed) for board in BOARDS for mode in Mode for seed in range(12)]
 
@@ -124,13 +140,15 @@ def test_delivers_what_the_model_decides(board, mode, seed):
     shape = Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + CLOCKS, delay_ticks)
     limits = board.multiplicity and mode is Mode.FREE_RUNNING
     shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency, multiplicity=limits)
+    shape = replace(shape, vetoes=not board.compact, window_ticks=(1 << board.window_bits) - 1)
     case = random_case(rng, shape, mode)
     model = observe(case.configuration, board.samples, case.edges, case.references, BEGIN + CLOCKS + REST)
     bench = Bench(board)
     seen, zero = bench.observe(case)
     counts = {int(counter["index"]): int(counter["value"]) for counter in seen.counters}
 
-    indices = [counter_index(group, member) for group in MODELLED for member in range(board.channels)]
+    modelled = [group for group in MODELLED if board.accidentals or group is not CounterGroup.ACCIDENTALS]
+    indices = [counter_index(group, member) for group in modelled for member in range(board.channels)]
     indices += [counter_index(CounterGroup.GLOBAL, member) for member in MODELLED_GLOBALS]
     assert {i: counts.get(i, 0) for i in indices} == {i: model.counts[i] for i in indices}
 
@@ -138,7 +156,8 @@ def test_delivers_what_the_model_decides(board, mode, seed):
     assert [(tick - zero, *change) for tick, *change in captured(bench.twin.pulses(), board.samples)] == edges_of(
         played.levels
     )
-    group = [counter_index(CounterGroup.ACTIONS, member) for member in range(len(ActionCounter) * OUTCOMES)]
+    actions = len(ActionCounter) * OUTCOMES if board.pulses else 0
+    group = [counter_index(CounterGroup.ACTIONS, member) for member in range(actions)]
     assert {i: counts[i] for i in group} == {i: played.counts[i] for i in group}
 
     lost = sum(counts[counter_index(CounterGroup.HERALDS_LOST, pattern)] for pattern in range(board.patterns))
@@ -154,7 +173,7 @@ def test_delivers_what_the_model_decides(board, mode, seed):
     assert len(set(clicks)) == len(clicks)
     edges, _ = late(case.configuration, case.edges, case.references)
     assert set(clicks) <= set(sample(edges, board.samples, Counter()))
-    for channel in range(board.channels):
+    for channel in range(board.channels if board.streams else 0):
         delivered = sum(click[1] == channel for click in clicks)
         missing = counts[counter_index(CounterGroup.CLICKS_LOST, channel)]
         assert delivered + missing == counts[counter_index(CounterGroup.CLICKS, channel)]

@@ -26,7 +26,7 @@ class Announcement(data.StructLayout):
     """A herald of an outcome: its click's subtick, and the clocks from the click to what is at the outputs now."""
 
     def __init__(self, parameters):
-        super().__init__({"valid": 1, "sub": parameters.sub_bits, "earliest": parameters.veto_depth.bit_length() + 2})
+        super().__init__({"valid": 1, "sub": parameters.sub_bits, "earliest": range(parameters.veto_depth + 32)})
 
 
 class Actions(wiring.Component):

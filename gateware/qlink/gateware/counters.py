@@ -40,6 +40,8 @@ def counter_indices(parameters):
     sizes |= {CounterGroup.ACTIONS: len(ActionCounter) * OUTCOMES if parameters.pulses else 0}
     if not parameters.accidentals:
         del sizes[CounterGroup.ACCIDENTALS]
+    if not parameters.streams:  # then all clicks are filtered
+        del sizes[CounterGroup.CLICKS_LOST], sizes[CounterGroup.CLICKS_FILTERED]
     return [counter_index(group, member) for group in sorted(sizes) for member in range(sizes[group])]
 
 

@@ -3,7 +3,7 @@
 from functools import reduce
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import SYNC_LINES, TRIGGERS, Mode
@@ -19,7 +19,6 @@ from .input_delay import InputDelays
 from .interface import (
     ClickSlot,
     Counts,
-    Herald,
     Now,
     ProgramBus,
     SequenceStatus,
@@ -27,10 +26,13 @@ from .interface import (
     Slot,
     SyncCounts,
     SyncStatus,
+    herald_stream,
 )
 from .order import DecisionQueue
 from .pattern import DECISION, Pattern, Verdict
 from .pipeline import delayed
+from .plain_heralds import PlainHeralds
+from .plain_pattern import PLAIN_DECISION, PlainPattern
 from .sampler import Sampler
 from .sequencer import SequenceFlow, Sequencer
 from .sync import SyncFlow, SyncLines
@@ -38,10 +40,20 @@ from .timebase import Timebase
 
 # Clocks behind the pins, or behind their delays. What belongs together is in step at each of them.
 SAMPLED, FOLLOWED, GATED, TAPPED = 1, 1, 2, 3
-VERDICT, DECIDED = TAPPED + FIRED, TAPPED + DECISION
+VERDICT = TAPPED + FIRED
 
-SETTLE = DECIDED + 3  # clocks in which all under way comes out, but for what waits for a verdict or for the link
+SETTLE = TAPPED + DECISION + 3  # in which all under way comes out, but for what waits for a verdict or for the link
 CLEARING = 16  # clocks that the matcher is kept clear after a restart: longer than settings take to arrive everywhere
+
+
+def decided(parameters):
+    """Return how many clocks behind the pins, or behind their delays, it is decided on what they showed."""
+    return fired(parameters) if parameters.compact else TAPPED + DECISION
+
+
+def fired(parameters):
+    """Return how many clocks behind these it is known whether patterns complete, if all their channels are needed."""
+    return GATED + PLAIN_DECISION if parameters.compact else VERDICT
 
 
 class Detection(wiring.Component):
@@ -68,7 +80,7 @@ class Detection(wiring.Component):
     clock : Out, the clock number shown
     clicks : Out(array of ClickSlot), every click
     counts : Out(Counts)
-    heralds : Out(stream of Herald), in order of decision
+    heralds : Out(stream of Herald, or of RecordWord), in order of decision, see `herald_stream`
     verdicts : Out(array of Verdict), of each pattern
     clear : Out(1), the matcher forgets everything
     heralds_lost : Out(patterns), a herald of this pattern was decided in `clock` and has no record
@@ -77,6 +89,7 @@ class Detection(wiring.Component):
     def __init__(self, parameters, timebase_start=0):
         """Clocks are numbered from `timebase_start` on."""
         self.parameters = parameters
+        self._decided = decided(parameters)
         self._timebase_start = timebase_start
         super().__init__(
             {
@@ -96,7 +109,7 @@ class Detection(wiring.Component):
                 "clock": Out(parameters.clock_bits),
                 "clicks": Out(data.ArrayLayout(ClickSlot(parameters), parameters.channels)),
                 "counts": Out(Counts(parameters)),
-                "heralds": Out(stream.Signature(Herald)),
+                "heralds": Out(herald_stream(parameters)),
                 "verdicts": Out(data.ArrayLayout(Verdict(parameters), parameters.patterns)),
                 "clear": Out(1),
                 "heralds_lost": Out(parameters.patterns),
@@ -115,9 +128,7 @@ class Detection(wiring.Component):
             m.d.sync += clearing.eq(clearing - 1)
         m.d.comb += self.clear.eq(clear)
 
-        m.submodules.timebase = timebase = Timebase(
-            self.parameters, DECIDED, self._timebase_start
-        )
+        m.submodules.timebase = timebase = Timebase(self.parameters, self._decided, self._timebase_start)
         m.d.comb += [timebase.skip.eq(self.skip), self.clock.eq(timebase.clock)]
 
         sequence = self._sequence(m, clear)
@@ -126,9 +137,14 @@ class Detection(wiring.Component):
         samplers, reference, gated = self._sample(m, pins, valid, clear, sequence.own | sync.partner)
         tracker = self._follow_attempts(m, reference, gated, clear, sequence, sync)
         gates = self._gate(m, samplers, reference, tracker, clear)
-        line, patterns = self._match(m, gates, tracker, clear)
-        pending = self._count_accidentals(m, line.slot.clicks, clear) if self.parameters.accidentals else 0
-        queue, writer = self._record(m, patterns, tracker, sync)
+        slot = self._gather(m, gates, tracker)
+        if self.parameters.compact:
+            late, patterns, pending = 0, self._match_plainly(m, slot, clear), 0
+            recorded = self._record_plainly(m, slot, patterns, tracker)
+        else:
+            late, patterns = self._match(m, gates, slot, clear)
+            pending = self._count_accidentals(m, slot.clicks, clear) if self.parameters.accidentals else 0
+            recorded = self._record(m, patterns, tracker, sync)
         self._announce(m, patterns)
 
         deadlines = [tracker.deadline, sequence.deadline, sync.deadline]
@@ -139,9 +155,9 @@ class Detection(wiring.Component):
         self._rest(
             m,
             Cat(*(sampler.edge for sampler in samplers), reference.edge).any(),
-            clear | delaying | Cat(busy).any() | ~line.idle | pending,
+            clear | delaying | Cat(busy).any() | late | pending,
             Cat(pattern.active for pattern in patterns).any(),
-            queue.idle & writer.idle,
+            recorded,
         )
         return m
 
@@ -218,9 +234,9 @@ class Detection(wiring.Component):
             m.d.comb += [
                 sampler.samples.eq(pins[channel]),
                 sampler.run.eq(run),
-                self.clicks[channel].eq(delayed(m, sampler.click, DECIDED - SAMPLED)),
+                self.clicks[channel].eq(delayed(m, sampler.click, self._decided - SAMPLED)),
                 self.counts.clicks[channel].eq(self.clicks[channel].valid),
-                self.counts.merged[channel].eq(delayed(m, sampler.merged, DECIDED - SAMPLED)),
+                self.counts.merged[channel].eq(delayed(m, sampler.merged, self._decided - SAMPLED)),
             ]
         return samplers, reference, gated
 
@@ -237,9 +253,9 @@ class Detection(wiring.Component):
             tracker.attempt_clocks.eq(self.settings.attempt_clocks),
             tracker.reference_timeout.eq(self.settings.reference_timeout),
             tracker.skip.eq(self.skip),
-            self.counts.attempts.eq(delayed(m, tracker.start, DECIDED - FOLLOWED)),
-            self.counts.references_doubled.eq(delayed(m, tracker.doubled, DECIDED - FOLLOWED)),
-            self.counts.references_missed.eq(delayed(m, tracker.missed, DECIDED - FOLLOWED)),
+            self.counts.attempts.eq(delayed(m, tracker.start, self._decided - FOLLOWED)),
+            self.counts.references_doubled.eq(delayed(m, tracker.doubled, self._decided - FOLLOWED)),
+            self.counts.references_missed.eq(delayed(m, tracker.missed, self._decided - FOLLOWED)),
         ]
         return tracker
 
@@ -257,19 +273,41 @@ class Detection(wiring.Component):
                 gate.sub.eq(tracker.sub),
                 gate.ahead.eq(tracker.ahead),
                 gate.clear.eq(clear),
-                self.counts.gated[channel].eq(delayed(m, gate.counts, DECIDED - GATED)),
+                self.counts.gated[channel].eq(delayed(m, gate.counts, self._decided - GATED)),
             ]
             gates.append(gate)
         return gates
 
-    def _match(self, m, gates, tracker, clear):
-        slot, now = Signal(Slot(self.parameters)), Signal(Now(self.parameters))
+    def _gather(self, m, gates, tracker):
+        """Return what the gates let pass of a clock, and its attempt."""
+        slot = Signal(Slot(self.parameters))
         for channel, gate in enumerate(gates):
-            m.d.comb += [slot.clicks[channel].eq(gate.gated), now.clicks[channel].eq(gate.ticks)]
+            m.d.comb += slot.clicks[channel].eq(gate.gated)
         for name in "start", "number", "flagged":
             m.d.comb += slot[name].eq(delayed(m, getattr(tracker, name), GATED - FOLLOWED))
-        m.d.comb += [now.start.eq(slot.start), now.number.eq(slot.number)]
+        return slot
 
+    def _match_plainly(self, m, slot, clear):
+        patterns = []
+        for index in range(self.parameters.patterns):
+            m.submodules[f"pattern{index}"] = pattern = PlainPattern(self.parameters)
+            m.d.comb += [
+                pattern.settings.required.eq(self.settings.required[index]),
+                pattern.settings.window.eq(self.settings.window[index]),
+                pattern.clear.eq(clear),
+                pattern.slot.eq(slot),
+                self.counts.heralds[index].eq(pattern.decided),
+                self.verdicts[index].eq(pattern.verdict),
+            ]
+            patterns.append(pattern)
+        return patterns
+
+    def _match(self, m, gates, slot, clear):
+        """Return whether clicks wait to be looked at, and the patterns."""
+        now = Signal(Now(self.parameters))
+        for channel, gate in enumerate(gates):
+            m.d.comb += now.clicks[channel].eq(gate.ticks)
+        m.d.comb += [now.start.eq(slot.start), now.number.eq(slot.number)]
         m.submodules.line = line = DelayLine(self.parameters)
         m.d.comb += [line.slot.eq(slot), line.clear.eq(clear)]
         clock = Signal(STAMP_BITS - self.parameters.sub_bits)  # ages are differences: no matter where it starts
@@ -296,7 +334,7 @@ class Detection(wiring.Component):
                 self.verdicts[index].eq(pattern.verdict),
             ]
             patterns.append(pattern)
-        return line, patterns
+        return ~line.idle, patterns
 
     def _count_accidentals(self, m, clicks, clear):
         """Return whether a click may yet be part of a completion."""
@@ -318,11 +356,12 @@ class Detection(wiring.Component):
                 finder.enable.eq(enable),
                 finder.clear.eq(clear),
                 active[index].eq(finder.active),
-                self.counts.accidentals[index].eq(delayed(m, finder.found, DECIDED - GATED - FOUND)),
+                self.counts.accidentals[index].eq(delayed(m, finder.found, self._decided - GATED - FOUND)),
             ]
         return ~line.idle | active.any()
 
     def _record(self, m, patterns, tracker, sync):
+        """Return whether there is nothing to be recorded."""
         m.submodules.queue = queue = DecisionQueue(self.parameters)
         m.submodules.writer = writer = HeraldWriter(self.parameters)
         m.d.comb += [
@@ -330,7 +369,7 @@ class Detection(wiring.Component):
             queue.decided.eq(self.counts.heralds),
             queue.kept.eq(self.counts.heralds & ~self.heralds_lost),
             queue.start.eq(self.counts.attempts),
-            queue.sub.eq(delayed(m, tracker.sub, DECIDED - FOLLOWED)),
+            queue.sub.eq(delayed(m, tracker.sub, self._decided - FOLLOWED)),
             queue.missed.eq(self.counts.references_missed),
             queue.slipped.eq(Cat(self.counts[f"sync_{name}"] for name in SyncCounts.members).any()),
             queue.jump.eq(sync.jump),
@@ -341,7 +380,30 @@ class Detection(wiring.Component):
         wiring.connect(m, wiring.flipped(self.heralds), writer.heralds)
         for index, pattern in enumerate(patterns):
             m.d.comb += [writer.heads[index].eq(pattern.head), pattern.take.eq(writer.take[index])]
-        return queue, writer
+        return queue.idle & writer.idle
+
+    def _record_plainly(self, m, slot, patterns, tracker):
+        """Return whether there is nothing to be recorded."""
+        m.submodules.queue = queue = PlainHeralds(self.parameters)
+        m.d.comb += [
+            queue.clock.eq(self.clock),
+            queue.decided.eq(self.counts.heralds),
+            queue.begins.eq(delayed(m, tracker.start, self._decided - FOLLOWED - 1)),
+            queue.start.eq(self.counts.attempts),
+            queue.sub.eq(delayed(m, tracker.sub, self._decided - FOLLOWED)),
+            queue.missed.eq(self.counts.references_missed),
+            queue.slot.eq(delayed(m, slot, PLAIN_DECISION)),
+            queue.gated.eq(self.settings.mode == Mode.GATED),
+            self.heralds_lost.eq(queue.lost),
+        ]
+        for index, pattern in enumerate(patterns):
+            m.d.comb += [
+                queue.subs[index].eq(pattern.sub),
+                queue.channels[index].eq(pattern.required),
+                queue.outcomes[index].eq(self.settings.outcome[index]),
+            ]
+        wiring.connect(m, wiring.flipped(self.heralds), queue.records)
+        return queue.idle
 
     def _announce(self, m, patterns):
         """The pins hang on logic: a board has registers of its own in the pins' IO cells."""
@@ -350,6 +412,10 @@ class Detection(wiring.Component):
             for index, pattern in enumerate(patterns):
                 plain, others = Signal(), Signal()
                 ours = self.settings.outcome[index] == outcome
+                if self.parameters.compact:
+                    m.d.sync += plain.eq(ours)
+                    fires.append(plain & pattern.decided)
+                    continue
                 m.d.sync += [plain.eq(ours & pattern.plain), others.eq(ours & ~pattern.plain)]
                 fires.append(plain & pattern.fired | others & delayed(m, pattern.decided, 1))
             m.d.comb += pin.eq(Cat(fires).any())

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from qlink.firmware_bridge.registers import OUTPUTS, SYNC_LINES, TRIGGERS
 
 from .actions import Actions
-from .detection import DECIDED, VERDICT, Detection
+from .detection import Detection, decided, fired
 from .reporting import Reporting
 from .time_capture import TimeCapture
 
@@ -73,11 +73,12 @@ class TimingEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.detection = front = Detection(self.parameters, self._timebase_start)
-        m.submodules.time_capture = times = TimeCapture(self.parameters, DECIDED)
         m.submodules.reporting = back = Reporting(self.parameters, self._build, self._counters_start)
-        idle = front.idle & times.idle & back.idle
+        idle = front.idle & back.idle
+        if self.parameters.times:
+            idle &= self._time(m, front, back)
         if self.parameters.pulses:
-            m.submodules.actions = actions = Actions(self.parameters, VERDICT)
+            m.submodules.actions = actions = Actions(self.parameters, fired(self.parameters))
             m.d.comb += [
                 actions.verdicts.eq(front.verdicts),
                 actions.settings.eq(back.settings),
@@ -87,7 +88,6 @@ class TimingEngine(wiring.Component):
             ]
             idle &= actions.idle
         connect(m, front.heralds, back.heralds)
-        connect(m, times.times, back.times)
         connect(m, back.program, front.program)
         connect(m, back.upstream, flipped(self.upstream))
         connect(m, flipped(self.downstream), back.downstream)
@@ -96,14 +96,6 @@ class TimingEngine(wiring.Component):
             front.reference.eq(self.reference),
             front.settings.eq(back.settings),
             front.skip.eq(self.skip),
-            times.pps.eq(self.pps),
-            times.ten_mhz.eq(self.ten_mhz),
-            times.every_pps.eq(back.time_pps),
-            times.every_ten_mhz.eq(back.time_ten_mhz),
-            times.rearm.eq(back.time_rearm),
-            times.clock.eq(front.clock),
-            back.times_lost.eq(times.lost),
-            back.times_merged.eq(times.merged),
             back.clock.eq(front.clock),
             back.clicks.eq(front.clicks),
             back.counts.eq(front.counts),
@@ -120,6 +112,22 @@ class TimingEngine(wiring.Component):
             self.deadline.eq(Mux(front.deadline < back.deadline, front.deadline, back.deadline)),
         ]
         return m
+
+    def _time(self, m, front, back):
+        """Note the edges of other clocks; return whether there are none under way."""
+        m.submodules.time_capture = times = TimeCapture(self.parameters, decided(self.parameters))
+        connect(m, times.times, back.times)
+        m.d.comb += [
+            times.pps.eq(self.pps),
+            times.ten_mhz.eq(self.ten_mhz),
+            times.every_pps.eq(back.time_pps),
+            times.every_ten_mhz.eq(back.time_ten_mhz),
+            times.rearm.eq(back.time_rearm),
+            times.clock.eq(front.clock),
+            back.times_lost.eq(times.lost),
+            back.times_merged.eq(times.merged),
+        ]
+        return times.idle
 
 
 def source_hash():

@@ -3,13 +3,13 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qlink.firmware_bridge.wire import MAX_FRAME_WORDS, PAGE_BITS, Coding
 
 from .layouts import WORD_BITS
 
-__all__ = ["FrameSource", "FrameStore", "FrameTag"]
+__all__ = ["DirectStore", "FrameSource", "FrameStore", "FrameTag"]
 
 FRAMES = 16  # closed frames that may wait
 
@@ -28,6 +28,16 @@ FrameSource = wiring.Signature(
 )
 
 
+STORE = {
+    "word": In(WORD_BITS),
+    "write": In(1),
+    "closed": In(stream.Signature(FrameTag)),
+    "room": Out(1),
+    "waiting": Out(1),
+    "source": Out(FrameSource),
+}
+
+
 class FrameStore(wiring.Component):
     """Keep words of frames, and the tags of those that are closed, until they are sent.
 
@@ -43,16 +53,7 @@ class FrameStore(wiring.Component):
     def __init__(self, depth, spare):
         self._depth = depth
         self._spare = spare
-        super().__init__(
-            {
-                "word": In(WORD_BITS),
-                "write": In(1),
-                "closed": In(stream.Signature(FrameTag)),
-                "room": Out(1),
-                "waiting": Out(1),
-                "source": Out(FrameSource),
-            }
-        )
+        super().__init__(STORE)
 
     def elaborate(self, platform):
         m = Module()
@@ -80,6 +81,40 @@ class FrameStore(wiring.Component):
             write.addr.eq(write.addr + self.write),
             read.addr.eq(read.addr + source.taken),
             used.eq(used + self.write - source.taken),
+            self.room.eq(used < self._depth - self._spare),
+        ]
+        return m
+
+
+class DirectStore(wiring.Component):
+    """Keep words of frames like a `FrameStore`; but a closed frame has to wait where it was closed, with its tag.
+
+    Members
+    -------
+    as of `FrameStore`
+    """
+
+    def __init__(self, depth, spare):
+        self._depth = depth
+        self._spare = spare
+        super().__init__(STORE)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = store = memory.Memory(shape=WORD_BITS, depth=self._depth, init=[])
+        write, read = store.write_port(), store.read_port()
+        used = Signal(range(self._depth + 1))
+        connect(m, flipped(self.closed), flipped(self.source.frames))
+        m.d.comb += [
+            write.en.eq(self.write),
+            write.data.eq(self.word),
+            self.source.word.eq(read.data),
+            self.waiting.eq(self.closed.valid),
+        ]
+        m.d.sync += [
+            write.addr.eq(write.addr + self.write),
+            read.addr.eq(read.addr + self.source.taken),
+            used.eq(used + self.write - self.source.taken),
             self.room.eq(used < self._depth - self._spare),
         ]
         return m

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qlink.firmware_bridge.wire import MAX_FRAME_WORDS, MAX_RECORD_WORDS, OFFSET_BITS, Kind
 
-from .frame_store import FrameSource, FrameStore, FrameTag
+from .frame_store import DirectStore, FrameSource, FrameStore, FrameTag
 from .layouts import RecordWord, record_words
 from .timer import Timer
 
@@ -35,6 +35,10 @@ class Framer(wiring.Component):
     """
 
     def __init__(self, parameters, max_words=MAX_FRAME_WORDS):
+        """A compact board's frames are shorter, if its memory is."""
+        self._store = DirectStore if parameters.compact else FrameStore
+        if parameters.compact:
+            max_words = min(max_words, parameters.frame_depth // 2)
         if not MAX_RECORD_WORDS <= max_words <= MAX_FRAME_WORDS:
             raise ValueError(f"max_words must be {MAX_RECORD_WORDS} to {MAX_FRAME_WORDS}, not {max_words}")
         if parameters.frame_depth < 2 * max_words:
@@ -55,7 +59,7 @@ class Framer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.store = store = FrameStore(self._depth, MAX_RECORD_WORDS + 2)
+        m.submodules.store = store = self._store(self._depth, MAX_RECORD_WORDS + 2)
         m.submodules.timer = timer = Timer()
         connect(m, store.source, flipped(self.source))
         m.d.comb += [timer.clocks.eq(self.flush_clocks), timer.skip.eq(self.skip)]

@@ -1,11 +1,12 @@
 """The shapes that pass between the front end (`Detection`) and the back end (reporting, registers)."""
 
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import ACCIDENTAL_CLOCKS, SEGMENTS, TRIGGERS
 from qlink.firmware_bridge.wire import BODIES, OUTCOMES, Kind
 
+from .layouts import RecordWord
 from .parameters import TICK_BITS
 
 COUNT_BITS = 5  # of a number of channels
@@ -21,6 +22,11 @@ Action = data.StructLayout({"start": 24, "output": 2, "width": 24})
 
 Herald = data.StructLayout({"tick": TICK_BITS, **dict(_herald_fields())})
 """One decided herald: `tick` of the completing click, then the body of its record, in the order of the wire."""
+
+
+def herald_stream(parameters):
+    """Return what comes of decided heralds: of a compact board their records, else what these are made of."""
+    return stream.Signature(RecordWord if parameters.compact else Herald)
 
 
 class ClickSlot(data.StructLayout):
@@ -139,7 +145,7 @@ class Settings(data.StructLayout):
                 "gate_stop": data.ArrayLayout(32, channels),
                 "required": data.ArrayLayout(channels, patterns),
                 "forbidden": data.ArrayLayout(channels, patterns),
-                "window": data.ArrayLayout(16, patterns),
+                "window": data.ArrayLayout(parameters.window_bits, patterns),
                 "outcome": data.ArrayLayout(2, patterns),
                 "delay": data.ArrayLayout(parameters.delay_bits, channels + 1),  # the reference's last
                 "sequence": SequenceSettings,

@@ -30,7 +30,7 @@ class PatternMatcher(wiring.Component):
     -------
     slot : In(Slot), without the clicks of channels that are not required
     required : In(channels)
-    window : In(16), ticks
+    window : In(window_bits), ticks
     enable : In(1), 0: never completes
     clear : In(1), forget all clicks; the other settings may change only while it is high
     fired : Out(1), three clocks later: there is a completion
@@ -45,7 +45,7 @@ class PatternMatcher(wiring.Component):
             {
                 "slot": In(Slot(parameters)),
                 "required": In(parameters.channels),
-                "window": In(16),
+                "window": In(parameters.window_bits),
                 "enable": In(1),
                 "clear": In(1),
                 "fired": Out(1),
@@ -98,8 +98,8 @@ class PatternMatcher(wiring.Component):
         click = self.slot.clicks[channel]
         coming = Signal(ClickSlot(self.parameters), name=f"coming{channel}")
         arrived, alive = Signal(samples, name=f"arrived{channel}"), Signal(samples, name=f"alive{channel}")
-        m.submodules[f"lifetime{channel}"] = lifetime = Lifetime(self.parameters, 16)
-        m.submodules[f"reach{channel}"] = reach = Reach(self.parameters, 16)
+        m.submodules[f"lifetime{channel}"] = lifetime = Lifetime(self.parameters, self.parameters.window_bits)
+        m.submodules[f"reach{channel}"] = reach = Reach(self.parameters, self.parameters.window_bits)
         m.d.comb += [
             lifetime.window.eq(self.window),
             lifetime.horizon.eq(ends),

@@ -22,7 +22,7 @@ class PatternSettings(wiring.Signature):
             {
                 "required": Out(parameters.channels),
                 "forbidden": Out(parameters.channels),
-                "window": Out(16),
+                "window": Out(parameters.window_bits),
                 "outcome": Out(2),
                 "minimum": Out(COUNT_BITS),
                 "maximum": Out(COUNT_BITS),

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SEGMENTS, Access, Part, Register, Repeat, Width
-from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, OUTCOMES, UNNAMED, Coding, Kind, Operation, Status
+from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, OUTCOMES, UNNAMED, Kind, Operation, Status
 
 from .histogram import LOOK_CLOCKS, HistogramControl, HistogramState
 from .interface import ProgramBus, SequenceStatus, Settings, SyncStatus
@@ -38,6 +38,9 @@ OF_SYNC = (*("sync_setup", "sync_ready_timeout", "sync_number_low", "sync_number
 
 OF_TIME = {"time_pps": "pps", "time_ten_mhz": "ten_mhz"}
 """Registers that only boards with the input have, by the parameter that says so."""
+
+OF_STREAM = ("stream_channels", "vicinity", "filter_status", "filter", "coding")
+"""Registers that a board which streams no clicks has not."""
 
 IN_MEMORY = ("sequence_levels", "sequence_clocks")
 """Registers behind the `program` bus."""
@@ -89,9 +92,10 @@ def identity(parameters, build):
         "feed_forward": parameters.pulses and parameters.pulses | parameters.action_latency << 8,
         "sync_latency": SYNC_LATENCY if parameters.sync else 0,
         "vicinity_ticks": (1 << parameters.vicinity_bits) - 1,
-        "codings": 1 << Coding.PLAIN | parameters.tag_coding << Coding.RICE,
+        "codings": parameters.codings,
         "pins": BY_NAME["pins"].pack(**pins),
         "veto_clocks": parameters.veto_depth,
+        "window_ticks": (1 << parameters.window_bits) - 1,
     }
 
 
@@ -202,6 +206,8 @@ class RegisterFile(wiring.Component):
             return 0
         if register.name in OF_SYNC and not self._parameters.sync:
             return 0
+        if register.name in OF_STREAM and not self._parameters.streams:
+            return 0
         if register.name in OF_TIME and not getattr(self._parameters, OF_TIME[register.name]):
             return 0
         if register.name in ACCIDENTAL and not self._parameters.accidentals:
@@ -218,7 +224,13 @@ class RegisterFile(wiring.Component):
         if register.name == "coding" and not self._parameters.tag_coding:
             return 0
         p = self._parameters
-        widths = {Width.CHANNELS: p.channels, Width.DELAY: p.delay_bits, Width.VICINITY: p.vicinity_bits}
+        widths = {
+            Width.CHANNELS: p.channels,
+            Width.FORBIDDEN: 0 if p.compact else p.channels,
+            Width.WINDOW: p.window_bits,
+            Width.DELAY: p.delay_bits,
+            Width.VICINITY: p.vicinity_bits,
+        }
         return sum((1 << widths.get(f.width, f.width)) - 1 << f.low for f in register.fields)
 
     def _answer(self, m, cells):
@@ -309,8 +321,10 @@ class RegisterFile(wiring.Component):
             result = result | (beyond & _any(h for h, cell in zip(hits, cells, strict=True) if cell.mask == mask))
         return result
 
-    def _connect_filter(self, m, by_name):
+    def _connect_stream(self, m, by_name):
         m.d.comb += [
+            self.stream_channels.eq(by_name["stream_channels"][0].value),
+            self.coded.eq(by_name["coding"][0].value),
             self.filter.vicinity.eq(by_name["vicinity"][0].value),
             by_name["filter_status"][0].value.eq(
                 Cat(self.filter_state.waiting, self.filter_state.pending, Const(0, 14), self.filter_state.late)
@@ -338,15 +352,14 @@ class RegisterFile(wiring.Component):
     def _connect(self, m, cells):
         by_name = {name: [cell for cell in cells if cell.register.name == name] for name in BY_NAME}
         settings = self.settings
-        self._connect_filter(m, by_name)
+        if self._parameters.streams:
+            self._connect_stream(m, by_name)
         restart = _any(cell.written for name in RESTARTING for cell in by_name[name])
         (control,), (command,) = by_name["control"], by_name["command"]
         m.d.comb += [
             settings.restart.eq(restart),
             Cat(settings.run, settings.mode).eq(control.value),
             Cat(self.snapshot, self.flush).eq(command.value),
-            self.stream_channels.eq(by_name["stream_channels"][0].value),
-            self.coded.eq(by_name["coding"][0].value),
             self.flush_clocks.eq(by_name["flush_clocks"][0].value),
             self.snapshot_clocks.eq(by_name["snapshot_clocks"][0].value),
             self.retimed.eq(by_name["snapshot_clocks"][0].written),

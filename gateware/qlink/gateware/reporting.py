@@ -1,33 +1,35 @@
 """The back end: from what happened to bytes for the host, and from the host's bytes to settings."""
 
+from functools import reduce
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, Kind, counter_index
 
-from .click_framer import ClickFramer
-from .clicks import ClickRecorder
+from .click_stream import STREAM_LAG, ClickStream
 from .counters import CounterBank, counter_indices
 from .framer import Framer
 from .histogram import Histogram
-from .interface import ActionCounts, ClickSlot, Counts, Herald, ProgramBus, SequenceStatus, Settings, SyncStatus
-from .layouts import RecordWord, stamped
+from .interface import ActionCounts, ClickSlot, Counts, ProgramBus, SequenceStatus, Settings, SyncStatus, herald_stream
+from .layouts import stamped
 from .losses import LossMeter
 from .parameters import TICK_BITS
 from .pattern import Verdict
 from .pipeline import delayed
-from .record_queue import RecordQueue
+from .record_writer import RecordWriter
 from .records import Merger, Serialiser
 from .register_file import RegisterFile
-from .requests import RequestParser
+from .requests import RequestParser, SerialRequestParser
 from .sender import FrameSender
-from .source_filter import SourceFilter
-from .spill import Spill
+from .serial_sender import SerialSender
 from .timer import Timer
 
 __all__ = ["Reporting"]
 
+TAKEN_IN = 1  # clocks from what comes in to what is made of it, on a board that streams clicks
+RANKED = (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.TIME, Kind.COUNTER)  # what goes first of that which waits
 TIMES_LOST = (GlobalCounter.PPS_LOST, GlobalCounter.TEN_MHZ_LOST)  # in the order of wire.TimeSource
 LOST_SINGLY = (*TIMES_LOST, GlobalCounter.SNAPSHOTS_LOST)
 
@@ -60,12 +62,13 @@ class Reporting(wiring.Component):
         self._parameters = parameters
         self._build = build
         self._counters_start = counters_start
+        self._lag = TAKEN_IN + STREAM_LAG if parameters.streams else 0  # clocks from counts to counters
         super().__init__(
             {
                 "clock": In(parameters.clock_bits),
                 "clicks": In(data.ArrayLayout(ClickSlot(parameters), parameters.channels)),
                 "counts": In(Counts(parameters)),
-                "heralds": In(stream.Signature(Herald)),
+                "heralds": In(herald_stream(parameters)),
                 "heralds_lost": In(parameters.patterns),
                 "verdicts": In(data.ArrayLayout(Verdict(parameters), parameters.patterns)),
                 "times": In(stream.Signature(stamped(Kind.TIME))),
@@ -90,63 +93,51 @@ class Reporting(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         p = self._parameters
-        m.submodules.parser = parser = RequestParser()
+        m.submodules.parser = parser = SerialRequestParser() if p.compact else RequestParser()
         m.submodules.registers = registers = RegisterFile(p, self._build)
-        m.submodules.recorder = recorder = ClickRecorder(p)
-        m.submodules.queue = queue = RecordQueue(p.record_depth)
         m.submodules.counters = counters = CounterBank(counter_indices(p), self._counters_start)
         m.submodules.framer = framer = Framer(p)
-        m.submodules.click_framer = click_framer = ClickFramer(p)
-        m.submodules.sender = sender = FrameSender()
+        m.submodules.sender = sender = SerialSender() if p.compact else FrameSender()
         m.submodules.timer = timer = Timer()
         m.submodules.losses = losses = LossMeter(p, self._event_sources())
-        m.submodules.merger = merger = Merger(5)
-        serialisers = {kind: Serialiser(kind) for kind in Kind}
-        for kind, serialiser in serialisers.items():
-            m.submodules[f"{kind.name.lower()}_records"] = serialiser
-
         connect(m, flipped(self.downstream), parser.bytes)
         connect(m, parser.commands, registers.commands)
         connect(m, registers.program, flipped(self.program))
         m.d.comb += [registers.status.eq(self.status), registers.sync_status.eq(self.sync_status)]
-        m.submodules.before_queue = before = Spill(RecordWord)  # its memory is slow enough without others' stalls
-        m.submodules.behind_queue = behind = Spill(RecordWord)
-        connect(m, recorder.records, before.i)
-        connect(m, before.o, queue.i)
-        connect(m, queue.o, behind.i)
-        connect(m, behind.o, click_framer.records)
-        ranked = [serialisers[k].records for k in (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.TIME, Kind.COUNTER)]
-        for source, records in zip(merger.sources, ranked, strict=True):
-            connect(m, records, source)
-        connect(m, merger.records, framer.records)
-        for source, frames in zip(sender.sources, (framer.source, click_framer.source), strict=True):
-            connect(m, frames, source)
+        events, written = self._write(m, framer)
+        connect(m, framer.source, sender.source if p.compact else sender.sources[0])
         connect(m, sender.bytes, flipped(self.upstream))
 
         came, counts, clicks = self._take_in(m)
-        clock, counts, judged = self._filter(m, came, counts, clicks, recorder, losses, registers)
+        clock, counts, stream = self._stream(m, came, counts, clicks, registers, sender)
+        m.d.comb += [
+            losses.clock.eq(clock),
+            losses.lost[: p.patterns].eq(delayed(m, self.heralds_lost, self._lag)),
+            losses.lost[p.patterns :][: len(TIMES_LOST)].eq(delayed(m, self.times_lost, self._lag)),
+        ]
         due = self._time_snapshots(m, timer, registers)
-        self._snap(m, due, clock, counters, losses, serialisers[Kind.COUNTER])
-        self._reply(m, clock, registers, serialisers[Kind.REPLY])
-        self._pass_times(m, came, losses, registers, sender, serialisers[Kind.TIME])
-        self._pass_heralds(m, losses, serialisers[Kind.HERALD], serialisers[Kind.LOSS])
-        resting = judged & self._tally_delays(m, clicks, registers)
-        self._count(m, counts, recorder, losses, parser, counters)
+        self._snap(m, due, clock, counters, losses, events[Kind.COUNTER])
+        self._reply(m, clock, registers, events[Kind.REPLY])
+        self._follow_epochs(m, came, registers, sender)
+        if p.times:
+            self._pass_times(m, losses, registers, events[Kind.TIME])
+        self._pass_heralds(m, losses, events[Kind.HERALD], events[Kind.LOSS])
+        resting = self._tally_delays(m, clicks, registers)
+        self._count(m, counts, stream, losses, parser, counters)
 
-        framers = (framer, click_framer)
+        framers = (framer, *stream)
         to_snapshot = timer.spare | (registers.snapshot_clocks == 0).replicate(32)
         m.d.comb += [
             self.settings.eq(registers.settings),
-            click_framer.coded.eq(registers.coded),
             *(f.flush_clocks.eq(registers.flush_clocks) for f in framers),
             *(f.flush.eq(registers.flush) for f in framers),
             *(f.skip.eq(self.skip) for f in framers),
-            self.deadline.eq(_least(_least(*(f.deadline for f in framers)), to_snapshot)),
+            self.deadline.eq(reduce(_least, (to_snapshot, *(f.deadline for f in framers)))),
         ]
-        quiet = [part.idle for part in (*framers, sender, merger, queue, recorder, losses, registers, parser)]
-        quiet += [resting]
-        quiet += [serialiser.events.ready for serialiser in serialisers.values()]
+        quiet = [part.idle for part in (*framers, sender, losses, registers, parser)]
         quiet += [
+            resting,
+            written,
             ~self.heralds.valid,
             ~self.times.valid,
             ~self.actions.as_value().any(),
@@ -159,44 +150,66 @@ class Reporting(wiring.Component):
         m.d.comb += self.idle.eq(Cat(quiet).all())
         return m
 
+    def _write(self, m, framer):
+        """Make records of events, for `framer`. Returns the stream of each kind, and whether none is under way."""
+        ranked = [k for k in RANKED if k is not Kind.TIME or self._parameters.times]
+        if self._parameters.compact:
+            rank = ranked.index(Kind.HERALD)
+            kinds = [k for k in ranked if k is not Kind.HERALD]
+            m.submodules.writer = writer = RecordWriter(kinds, rank)
+            connect(m, writer.records, framer.records)
+            return {k: getattr(writer, k.name.lower()) for k in kinds} | {Kind.HERALD: writer.written}, writer.idle
+        m.submodules.merger = merger = Merger(len(ranked))
+        connect(m, merger.records, framer.records)
+        events, idle = {}, merger.idle
+        for kind, source in zip(ranked, merger.sources, strict=True):
+            m.submodules[f"{kind.name.lower()}_records"] = serialiser = Serialiser(kind)
+            connect(m, serialiser.records, source)
+            events[kind] = serialiser.events
+            idle &= serialiser.events.ready
+        return events, idle
+
     def _event_sources(self):
         patterns = range(self._parameters.patterns)
         singles = (counter_index(CounterGroup.GLOBAL, member) for member in LOST_SINGLY)
         return [*(counter_index(CounterGroup.HERALDS_LOST, p) for p in patterns), *singles]
 
     def _take_in(self, m):
-        """Register what comes in, all by the same clock. A skipped clock passes here as it does in front."""
-        p = self._parameters
-        clock, counts = Signal(p.clock_bits), Signal(Counts(p))
-        clicks = Signal.like(self.clicks)
-        m.d.sync += [clock.eq(self.clock + self.skip), counts.eq(self.counts), clicks.eq(self.clicks)]
-        return clock, counts, clicks
+        """Register what comes in, all by the same clock, unless there is time for more in that clock."""
+        if not self._parameters.streams:
+            return self.clock, self.counts, self.clicks
+        counts, clicks = Signal.like(self.counts), Signal.like(self.clicks)
+        m.d.sync += [counts.eq(self.counts), clicks.eq(self.clicks)]
+        return self._pass_clock(m, self.clock), counts, clicks
 
-    def _filter(self, m, clock, counts, clicks, recorder, losses, registers):
-        """Have the clicks judged, a clock later at least; return clock and counts in step, and whether it is idle.
+    def _pass_clock(self, m, clock):
+        """Return the clock number a clock later. A skipped clock passes here as it does in front."""
+        later = Signal.like(clock)
+        m.d.sync += later.eq(clock + self.skip)
+        return later
 
-        Clicks that wait longer count when they have been judged, with all that becomes of them.
+    def _stream(self, m, clock, counts, clicks, registers, sender):
+        """Stream the clicks; return clock and counts in step with what becomes of them, and the stream, if any.
+
+        Clicks that wait longer count when they have been judged.
         """
-        p = self._parameters
-        m.submodules.filter = judge = SourceFilter(p)
-        clock_then, counts_then = Signal.like(clock), Signal.like(counts)
-        m.d.sync += [clock_then.eq(clock + self.skip), counts_then.eq(counts)]
+        if not self._parameters.streams:
+            return clock, counts, ()
+        m.submodules.stream = stream = ClickStream(self._parameters)
+        connect(m, stream.source, sender.sources[1])
         m.d.comb += [
-            judge.settings.eq(registers.filter),
-            judge.streamed.eq(registers.stream_channels),
-            judge.clock.eq(clock),
-            judge.clicks.eq(clicks),
-            judge.decided.eq(counts.heralds),
-            judge.verdicts.eq(delayed(m, self.verdicts, 1)),
-            registers.filter_state.eq(judge.state),
-            recorder.clock.eq(judge.clock_out),
-            recorder.clicks.eq(judge.clicks_out),
-            recorder.streamed.eq(judge.wanted),
-            losses.clock.eq(clock_then),
-            losses.lost[: p.patterns].eq(delayed(m, self.heralds_lost, 2)),
-            losses.lost[p.patterns :][: len(TIMES_LOST)].eq(delayed(m, self.times_lost, 2)),
+            stream.clock.eq(clock),
+            stream.clicks.eq(clicks),
+            stream.decided.eq(counts.heralds),
+            stream.verdicts.eq(delayed(m, self.verdicts, TAKEN_IN)),
+            stream.filter.eq(registers.filter),
+            stream.streamed.eq(registers.stream_channels),
+            stream.coded.eq(registers.coded),
+            registers.filter_state.eq(stream.filter_state),
         ]
-        return clock_then, counts_then, judge.idle & ~counts.as_value().any()
+        counts_then = Signal.like(counts)
+        m.d.sync += counts_then.eq(counts)
+        return self._pass_clock(m, clock), counts_then, (stream,)
 
     def _tally_delays(self, m, clicks, registers):
         """Keep the histogram, if there is one; return whether it is idle."""
@@ -225,7 +238,7 @@ class Reporting(wiring.Component):
         ]
         return due
 
-    def _snap(self, m, due, clock, counters, losses, serialiser):
+    def _snap(self, m, due, clock, counters, losses, events):
         """Take a snapshot, unless the one before is still on its way: then it is lost."""
         tick, number, next_number = Signal(TICK_BITS), Signal(16), Signal(16)
         lost = losses.lost[-1]
@@ -238,34 +251,39 @@ class Reporting(wiring.Component):
             m.d.sync += next_number.eq(next_number + 1)
         with m.If(counters.take):
             m.d.sync += [tick.eq(Cat(Const(0, self._parameters.sub_bits), clock)), number.eq(next_number)]
-        event = serialiser.events.payload
+        event = events.payload
         m.d.comb += [
             event.tick.eq(tick),
             event.snapshot.eq(number),
             event.index.eq(counters.snapshot.payload.index),
             event.value.eq(counters.snapshot.payload.value),
-            serialiser.events.valid.eq(counters.snapshot.valid),
-            counters.snapshot.ready.eq(serialiser.events.ready),
+            events.valid.eq(counters.snapshot.valid),
+            counters.snapshot.ready.eq(events.ready),
         ]
 
-    def _reply(self, m, clock, registers, serialiser):
+    def _reply(self, m, clock, registers, events):
         m.d.comb += [
-            serialiser.events.payload.eq(Cat(Const(0, self._parameters.sub_bits), clock, registers.replies.payload)),
-            serialiser.events.valid.eq(registers.replies.valid),
-            registers.replies.ready.eq(serialiser.events.ready),
+            events.payload.eq(Cat(Const(0, self._parameters.sub_bits), clock, registers.replies.payload)),
+            events.valid.eq(registers.replies.valid),
+            registers.replies.ready.eq(events.ready),
         ]
 
-    def _pass_times(self, m, clock, losses, registers, sender, times):
-        """Let the records of other clocks through, and tell what timebase they are of."""
+    def _follow_epochs(self, m, clock, registers, sender):
+        """Tell what timebase records are of."""
         wraps = Signal()  # the next epoch stands before any event of it is in a frame
         last = Signal()
-        connect(m, flipped(self.times), times.events)
         m.d.sync += [last.eq(clock[-1]), wraps.eq(last & ~clock[-1])]
         m.d.comb += [
-            losses.may_close[self._parameters.patterns :][: len(TIMES_LOST)].eq((~self.times.valid).replicate(2)),
             registers.wrap.eq(wraps),
             sender.epoch.eq(registers.epoch),
             sender.wrapped.eq(delayed(m, ~last, 2)),  # not before the epoch is the next one, there
+        ]
+
+    def _pass_times(self, m, losses, registers, times):
+        """Let the records of other clocks through."""
+        connect(m, flipped(self.times), times)
+        m.d.comb += [
+            losses.may_close[self._parameters.patterns :][: len(TIMES_LOST)].eq((~self.times.valid).replicate(2)),
             self.time_pps.eq(registers.time_pps),
             self.time_ten_mhz.eq(registers.time_ten_mhz),
             self.time_rearm.eq(registers.time_rearm),
@@ -277,28 +295,34 @@ class Reporting(wiring.Component):
         A bracket is closed when all heralds before it have gone; those after it wait until it has.
         """
         patterns = self._parameters.patterns
-        gone = Signal()
+        gone, blocked = ~self.heralds.valid & heralds.ready, ~brackets.ready
         held = Signal()  # a register: it stalls wide queues. So it is high for what may close, before it is known
-        m.d.sync += held.eq(losses.closing.any() | losses.pending | ~brackets.events.ready)
+        begun = Signal()  # a record is under way that comes word by word
+        if self._parameters.compact:
+            gone, blocked = ~self.heralds.valid, 0
+            with m.If(self.heralds.valid & self.heralds.ready):
+                m.d.sync += begun.eq(~self.heralds.payload.last)
+        passing = ~held | begun
+        m.d.sync += held.eq(losses.closing.any() | losses.pending | blocked)
         m.d.comb += [
-            gone.eq(~self.heralds.valid & heralds.events.ready),
             losses.may_close[:patterns].eq(gone.replicate(patterns)),
-            heralds.events.payload.eq(self.heralds.payload),
-            heralds.events.valid.eq(self.heralds.valid & ~held),
-            self.heralds.ready.eq(heralds.events.ready & ~held),
+            heralds.payload.eq(self.heralds.payload),
+            heralds.valid.eq(self.heralds.valid & passing),
+            self.heralds.ready.eq(heralds.ready & passing),
         ]
-        connect(m, losses.brackets, brackets.events)
+        connect(m, losses.brackets, brackets)
 
-    def _count(self, m, counts, recorder, losses, parser, counters):
+    def _count(self, m, counts, stream, losses, parser, counters):
         """Lay what is to be counted in the order of `counter_indices`."""
         p = self._parameters
+        late = self._lag
         globals_ = {
             GlobalCounter.ATTEMPTS: counts.attempts,
             GlobalCounter.REFERENCES_DOUBLED: counts.references_doubled,
             GlobalCounter.REFERENCES_MISSED: counts.references_missed,
             GlobalCounter.REQUESTS_BAD: parser.bad,
             GlobalCounter.SNAPSHOTS_LOST: losses.lost[-1],
-            GlobalCounter.TIMES_MERGED: delayed(m, self.times_merged, 2),
+            GlobalCounter.TIMES_MERGED: delayed(m, self.times_merged, late),
             GlobalCounter.PPS_LOST: losses.lost[p.patterns],
             GlobalCounter.TEN_MHZ_LOST: losses.lost[p.patterns + 1],
             GlobalCounter.SYNC_MISSED: counts.sync_missed,
@@ -307,17 +331,17 @@ class Reporting(wiring.Component):
             GlobalCounter.SYNC_DISAGREED: counts.sync_disagreed,
         }
         groups = {
-            CounterGroup.CLICKS: Cat(click.valid for click in recorder.clicks),
+            CounterGroup.CLICKS: stream[0].happened if stream else counts.clicks,
             CounterGroup.MERGED: counts.merged,
             CounterGroup.GATED: counts.gated,
-            CounterGroup.CLICKS_LOST: recorder.lost,
-            CounterGroup.CLICKS_FILTERED: recorder.filtered,
+            CounterGroup.CLICKS_LOST: Cat(s.lost for s in stream),
+            CounterGroup.CLICKS_FILTERED: Cat(s.filtered for s in stream),
             CounterGroup.HERALDS: counts.heralds,
             CounterGroup.VETOED: counts.vetoed,
             CounterGroup.HERALDS_LOST: losses.lost[: p.patterns],
             CounterGroup.GLOBAL: Cat(globals_[k] for k in GlobalCounter),
             CounterGroup.ACCIDENTALS: counts.accidentals if p.accidentals else Cat(),
-            CounterGroup.ACTIONS: delayed(m, self.actions.as_value(), 2) if p.pulses else Const(0, 0),
+            CounterGroup.ACTIONS: delayed(m, self.actions.as_value(), late) if p.pulses else Const(0, 0),
         }
         m.d.comb += counters.increments.eq(Cat(groups[g] for g in CounterGroup))
 

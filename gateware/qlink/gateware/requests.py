@@ -1,6 +1,6 @@
 """What the host sends: find intact requests in the byte stream."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import crc, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,9 +8,12 @@ from qlink.firmware_bridge.wire import REQUEST, REQUEST_SYNC, SYNC_BYTES
 
 from .layouts import shape_of
 from .register_file import Command
+from .serial_crc import SerialCrc32
 
-__all__ = ["RequestParser"]
+__all__ = ["RequestParser", "SerialRequestParser"]
 
+BYTE_BITS = 8
+SYNC_BITS = BYTE_BITS * SYNC_BYTES
 COVERED_BYTES = REQUEST.offsets["crc"] - SYNC_BYTES
 
 
@@ -81,4 +84,71 @@ class RequestParser(wiring.Component):
                 with m.If(self.commands.ready):
                     m.d.sync += raw.eq(0)
                     m.next = "HUNT"
+        return m
+
+
+class SerialRequestParser(wiring.Component):
+    """Do what a `RequestParser` does, with few cells: a byte takes ten clocks, and 130 more where a request may begin.
+
+    Members
+    -------
+    as of `RequestParser`
+    """
+
+    bytes: In(stream.Signature(8))
+    commands: Out(stream.Signature(Command))
+    bad: Out(1)
+    idle: Out(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.crc = checker = SerialCrc32()
+        window = Signal(shape_of(REQUEST))
+        raw = window.as_value()
+        left = Signal(range(len(raw)))
+        coming = Signal()
+        m.d.comb += [
+            *(self.commands.payload[name].eq(window[name]) for name in ("operation", "id", "address", "value")),
+            checker.bit.eq(raw[0]),
+        ]
+        with m.FSM() as state:
+            with m.State("HUNT"):
+                m.d.comb += self.idle.eq(~self.bytes.valid)
+                m.d.sync += left.eq(BYTE_BITS - 1)
+                with m.If(self.bytes.valid):
+                    m.next = "SHIFT"
+            with m.State("SHIFT"):
+                m.d.comb += [
+                    coming.eq(self.bytes.payload.bit_select(~left[:3], 1)),
+                    self.bytes.ready.eq(left == 0),
+                ]
+                m.d.sync += left.eq(left - 1)
+                with m.If(left == 0):
+                    m.next = "LOOK"
+            with m.State("LOOK"):
+                m.d.comb += checker.start.eq(1)
+                m.d.sync += left.eq(len(raw) - 1)
+                with m.If(window.sync == REQUEST_SYNC):
+                    m.next = "CHECK"
+                with m.Else():
+                    m.next = "HUNT"
+            with m.State("CHECK"):  # what goes out in front comes in again behind
+                m.d.comb += [coming.eq(raw[0]), checker.valid.eq(left < len(raw) - SYNC_BITS)]
+                m.d.sync += left.eq(left - 1)
+                with m.If(left == 0):
+                    m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.d.comb += self.bad.eq(~checker.right)
+                with m.If(checker.right):
+                    m.next = "TAKE"
+                with m.Else():
+                    m.next = "HUNT"
+            with m.State("TAKE"):
+                m.d.comb += self.commands.valid.eq(1)
+                with m.If(self.commands.ready):
+                    m.next = "HUNT"
+        with m.If(state.ongoing("SHIFT") | state.ongoing("CHECK")):
+            m.d.sync += raw.eq(Cat(raw[1:], coming))
+        with m.If(self.commands.valid & self.commands.ready):
+            m.d.sync += raw.eq(0)
         return m

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern, Pulse
+from qlink.firmware_bridge.configuration import WINDOW_MAX, Configuration, Gate, Outcome, Pattern, Pulse
 from qlink.firmware_bridge.registers import ACCIDENTAL_CLOCKS, OUTPUTS, VETO_CLOCKS, Mode
 
 from .actions import lateness
@@ -24,6 +24,8 @@ class Shape:
     pulses: int = 0  # of an outcome's action table
     action_latency: int = 0  # clocks
     multiplicity: bool = False  # patterns have multiplicities and guard times
+    vetoes: bool = True  # and forbidden channels
+    window_ticks: int = WINDOW_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,13 @@ def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:
     rng.shuffle(channels)
     required = channels[: rng.choice([1, 2, 2, 2, 3, shape.channels, 0])]
     others = channels[len(required) :]
-    forbidden = others[: rng.choice([0, 0, 1, 2])]
+    forbidden = others[: rng.choice([0, 0, 1, 2])] if shape.vetoes else []
     limited = shape.multiplicity
     minimum = limited * rng.choice([0, 0, rng.randint(0, len(required))])
     maximum = limited * rng.choice([0, 0, rng.randint(minimum or len(required), len(required))])
     guarded = limited and rng.random() < 0.3
     longest = min(longest, VETO_CLOCKS * shape.samples) if forbidden or maximum or guarded else longest
+    longest = min(longest, shape.window_ticks)
     window = rng.choice([rng.randint(0, 8), rng.randint(0, longest), longest])
     shifted = rng.sample(required, rng.randint(0, len(required)))
     return Pattern(

@@ -13,7 +13,7 @@ from .sources import Edit
 __all__ = ["CLAIMS", "WINDOW_BITS", "settling"]
 
 WINDOW_BITS = 3
-PARAMETERS = Parameters(channels=2, patterns=1, samples=2)
+PARAMETERS = Parameters(channels=2, patterns=1, samples=2, window_bits=WINDOW_BITS)
 
 
 def settling(b, clocks):
@@ -107,15 +107,6 @@ CLAIMS = (
             ),
         ),
         size=f"2 channels, 2 samples, window of {WINDOW_BITS} bits instead of 16",
-        reduced=(
-            Edit("matcher", '"window": In(16)', f'"window": In({WINDOW_BITS})'),
-            Edit(
-                "matcher",
-                "lifetime = Lifetime(self.parameters, 16)",
-                f"lifetime = Lifetime(self.parameters, {WINDOW_BITS})",
-            ),
-            Edit("matcher", "reach = Reach(self.parameters, 16)", f"reach = Reach(self.parameters, {WINDOW_BITS})"),
-        ),
         covers=12,
     ),
 )
