@@ -9,7 +9,7 @@ __all__ = ["spelled", "told"]
 TOP = "bench"
 
 
-def spelled(must):
+def spelled(must: str) -> str:
     """Return the name of a must in words."""
     return must.replace("_", " ")
 
