@@ -35,7 +35,8 @@ def _has(profile: Profile) -> Iterator[str]:
     yield "yes" if p.ten_mhz else "no"
     yield "yes" if p.sync else "no"
     yield f"+- {profile.shift_ns / 1000:.3g} us" if profile.shift_ns else NONE
-    yield f"{p.veto_depth} clocks, {p.veto_depth * profile.clock_ns / 1000:.3g} us"
+    window = f"{p.veto_depth} clocks, {p.veto_depth * profile.clock_ns / 1000:.3g} us"
+    yield window if p.veto_depth else "nothing vetoes"
 
 
 def board(profile: Profile) -> Iterator[str]:
