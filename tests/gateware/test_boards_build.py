@@ -95,7 +95,7 @@ def test_the_same_source_gives_the_same_bitstream(tmp_path):
 @pytest.mark.usefixtures("tools")
 def test_a_missed_timing_fails_names_the_path_and_leaves_no_bitstream(tmp_path):
     with pytest.raises(TimingMissed, match=r"system_clock reaches \d+\.\d of 100.0 MHz at best \(seeds 1, 7") as caught:
-        build(PROFILE, tmp_path, str, seeds=(1, 7), core=lambda profile: Core(profile, rounds=3))
+        build(PROFILE, tmp_path, str, seeds=(1, 7), core=lambda profile: Core(profile, rounds=5))
     assert "core.total" in str(caught.value)
     assert not caught.value.report.met
     assert not (tmp_path / "qlink.bit").exists()

@@ -81,13 +81,12 @@ class Bench:
         )
         for setting in settings_of(configuration, identity):
             self.write(setting.name, setting.value, setting.index)
+        self.run(self.parameters.delay_depth)  # until changed delays are in force
         self.write("control", BY_NAME["control"].pack(run=1, mode=configuration.mode))
 
     def observe(self, case):
         """Run the case and return what came, and the clock of the board in which the case began."""
-        self.configure(replace(case.configuration, reference_timeout=0))  # or references are missed before the case
-        self.run(self.parameters.delay_depth)  # until changed delays are in force
-        self.write("reference_timeout", case.configuration.reference_timeout)
+        self.configure(case.configuration)
         zero = self.twin.now - BEGIN + 20
         edges = [*case.edges, *((tick, REFERENCE) for tick in case.references)]
         clicks = np.zeros(len(edges), CLICK)

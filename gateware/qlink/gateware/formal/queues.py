@@ -18,7 +18,7 @@ __all__ = ["CLAIMS"]
 
 SOURCES, QUEUED, IN_FLIGHT = 3, 4, 3
 RECORDS = 8
-SHALLOW = Edit("parameters", "if depth < 8 or", "if depth < 2 or")
+SHALLOW = Edit("parameters", "(depth < 8 or", "(depth < 2 or")
 NARROW = Edit("layouts", '"word": WORD_BITS, "last": 1, "page": PAGE_BITS', '"word": 3, "last": 1, "page": 1')
 
 
