@@ -104,7 +104,7 @@ class AttemptTracker(wiring.Component):
         return left
 
     def _time_out(self, m):
-        timing = Signal()
+        wanted, timing = Signal(), Signal()  # not before `left_at_start` is of the new timeout
         left = Signal(signed(33))  # negative: the clock shown is the last one of the timeout
         left_at_start = Signal.like(left)
         missed = Signal()
@@ -112,7 +112,8 @@ class AttemptTracker(wiring.Component):
             missed.eq(timing & (left < 0) & ~self.reference.valid),
         ]
         m.d.sync += [
-            timing.eq(self.enable & (self.reference_timeout != 0)),
+            wanted.eq(self.reference_timeout != 0),
+            timing.eq(self.enable & wanted),
             left_at_start.eq(self.reference_timeout - 2),
             self.missed.eq(missed),
             left.eq(left - 1 - self.skip),
