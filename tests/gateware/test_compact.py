@@ -126,7 +126,7 @@ def test_a_page_from_before_the_ticks_wrapped_is_of_the_epoch_before(page, wrapp
 
 @pytest.mark.parametrize("stall", [0.0, 0.6])
 def test_records_are_written_whole_and_by_rank(stall):
-    dut = RecordWriter((Kind.LOSS, Kind.REPLY, Kind.COUNTER), 1)
+    dut = RecordWriter((Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.COUNTER), (Kind.HERALD,))
     rng, seen, heralds = random.Random(1), [], [Herald(n << 27, n, 1, 2, {}) for n in range(9)]
     events = {
         "loss": [{"tick": 1 + n, "begin": n, "count": 2**47 + n, "source": 50} for n in range(7)],
@@ -141,7 +141,7 @@ def test_records_are_written_whole_and_by_rank(stall):
     }
 
     async def run(ctx):
-        await sender(dut.written, [word for record in heralds for word in words(record)], rng, 0.0)(ctx)
+        await sender(dut.herald, [word for record in heralds for word in words(record)], rng, 0.0)(ctx)
         await ctx.tick().repeat(600)
         assert ctx.get(dut.idle)
 
@@ -205,7 +205,7 @@ def test_heralds_and_snapshots_are_delivered_or_bracketed(seed):
         clock += 1
 
     async def run(ctx):
-        for _ in range(8000):
+        for _ in range(4000):
             await step(ctx, active=True)
         for name, value in (("snapshot_clocks", 0), ("command", 1), ("command", 2)):
             down.extend(write(name, value))

@@ -23,6 +23,7 @@ from .records import Merger, Serialiser
 from .register_file import RegisterFile
 from .requests import RequestParser, SerialRequestParser
 from .sender import FrameSender
+from .serial_losses import SerialLossMeter
 from .serial_sender import SerialSender
 from .timer import Timer
 
@@ -31,7 +32,6 @@ __all__ = ["Reporting"]
 TAKEN_IN = 1  # clocks from what comes in to what is made of it, on a board that streams clicks
 RANKED = (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.TIME, Kind.COUNTER)  # what goes first of that which waits
 TIMES_LOST = (GlobalCounter.PPS_LOST, GlobalCounter.TEN_MHZ_LOST)  # in the order of wire.TimeSource
-LOST_SINGLY = (*TIMES_LOST, GlobalCounter.SNAPSHOTS_LOST)
 
 
 class Reporting(wiring.Component):
@@ -99,7 +99,7 @@ class Reporting(wiring.Component):
         m.submodules.framer = framer = Framer(p)
         m.submodules.sender = sender = SerialSender() if p.compact else FrameSender()
         m.submodules.timer = timer = Timer()
-        m.submodules.losses = losses = LossMeter(p, self._event_sources())
+        m.submodules.losses = losses = (SerialLossMeter if p.compact else LossMeter)(p, self._event_sources())
         connect(m, flipped(self.downstream), parser.bytes)
         connect(m, parser.commands, registers.commands)
         connect(m, registers.program, flipped(self.program))
@@ -113,7 +113,6 @@ class Reporting(wiring.Component):
         m.d.comb += [
             losses.clock.eq(clock),
             losses.lost[: p.patterns].eq(delayed(m, self.heralds_lost, self._lag)),
-            losses.lost[p.patterns :][: len(TIMES_LOST)].eq(delayed(m, self.times_lost, self._lag)),
         ]
         due = self._time_snapshots(m, timer, registers)
         self._snap(m, due, clock, counters, losses, events[Kind.COUNTER])
@@ -154,11 +153,9 @@ class Reporting(wiring.Component):
         """Make records of events, for `framer`. Returns the stream of each kind, and whether none is under way."""
         ranked = [k for k in RANKED if k is not Kind.TIME or self._parameters.times]
         if self._parameters.compact:
-            rank = ranked.index(Kind.HERALD)
-            kinds = [k for k in ranked if k is not Kind.HERALD]
-            m.submodules.writer = writer = RecordWriter(kinds, rank)
+            m.submodules.writer = writer = RecordWriter(ranked, (Kind.LOSS, Kind.HERALD))
             connect(m, writer.records, framer.records)
-            return {k: getattr(writer, k.name.lower()) for k in kinds} | {Kind.HERALD: writer.written}, writer.idle
+            return {kind: getattr(writer, kind.name.lower()) for kind in ranked}, writer.idle
         m.submodules.merger = merger = Merger(len(ranked))
         connect(m, merger.records, framer.records)
         events, idle = {}, merger.idle
@@ -171,7 +168,8 @@ class Reporting(wiring.Component):
 
     def _event_sources(self):
         patterns = range(self._parameters.patterns)
-        singles = (counter_index(CounterGroup.GLOBAL, member) for member in LOST_SINGLY)
+        times = TIMES_LOST if self._parameters.times else ()
+        singles = (counter_index(CounterGroup.GLOBAL, member) for member in (*times, GlobalCounter.SNAPSHOTS_LOST))
         return [*(counter_index(CounterGroup.HERALDS_LOST, p) for p in patterns), *singles]
 
     def _take_in(self, m):
@@ -281,9 +279,11 @@ class Reporting(wiring.Component):
 
     def _pass_times(self, m, losses, registers, times):
         """Let the records of other clocks through."""
+        patterns = self._parameters.patterns
         connect(m, flipped(self.times), times)
         m.d.comb += [
-            losses.may_close[self._parameters.patterns :][: len(TIMES_LOST)].eq((~self.times.valid).replicate(2)),
+            losses.lost[patterns:][: len(TIMES_LOST)].eq(delayed(m, self.times_lost, self._lag)),
+            losses.may_close[patterns:][: len(TIMES_LOST)].eq((~self.times.valid).replicate(len(TIMES_LOST))),
             self.time_pps.eq(registers.time_pps),
             self.time_ten_mhz.eq(registers.time_ten_mhz),
             self.time_rearm.eq(registers.time_rearm),
@@ -310,7 +310,7 @@ class Reporting(wiring.Component):
             heralds.valid.eq(self.heralds.valid & passing),
             self.heralds.ready.eq(heralds.ready & passing),
         ]
-        connect(m, losses.brackets, brackets)
+        connect(m, losses.records if self._parameters.compact else losses.brackets, brackets)
 
     def _count(self, m, counts, stream, losses, parser, counters):
         """Lay what is to be counted in the order of `counter_indices`."""
@@ -323,8 +323,8 @@ class Reporting(wiring.Component):
             GlobalCounter.REQUESTS_BAD: parser.bad,
             GlobalCounter.SNAPSHOTS_LOST: losses.lost[-1],
             GlobalCounter.TIMES_MERGED: delayed(m, self.times_merged, late),
-            GlobalCounter.PPS_LOST: losses.lost[p.patterns],
-            GlobalCounter.TEN_MHZ_LOST: losses.lost[p.patterns + 1],
+            GlobalCounter.PPS_LOST: losses.lost[p.patterns] if p.times else Const(0),
+            GlobalCounter.TEN_MHZ_LOST: losses.lost[p.patterns + 1] if p.times else Const(0),
             GlobalCounter.SYNC_MISSED: counts.sync_missed,
             GlobalCounter.SYNC_DOUBLED: counts.sync_doubled,
             GlobalCounter.SYNC_CORRUPT: counts.sync_corrupt,
