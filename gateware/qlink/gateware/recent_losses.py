@@ -69,17 +69,17 @@ class RecentLosses(wiring.Component):
 
     def _take_note(self, m, shape, stamp, number):
         counter = self._counter
-        note = Signal(shape, name=f"note{number}", init={"state": counter.zero})
+        note = Signal(shape, name=f"note{number}", init={"state": counter.one})  # what `begins` makes it: no LUT
+        begins = Signal(name=f"begins{number}")
         lost, visited = self.lost[number], self.visited[number]
+        m.d.comb += begins.eq(lost & (visited | ~note.some))
         m.d.sync += note.some.eq(lost | note.some & ~visited)
-        with m.If(visited):
-            m.d.sync += note.state.eq(Mux(lost, counter.one, counter.zero))
+        with m.If(begins):
+            m.d.sync += [note.first.eq(stamp), note.state.eq(counter.one)]
         with m.Elif(lost):
             m.d.sync += note.state.eq(counter.next(note.state))
         with m.If(lost):
             m.d.sync += note.last.eq(stamp)
-        with m.If(lost & (visited | ~note.some)):
-            m.d.sync += note.first.eq(stamp)
         return note
 
     def _look_up(self, m, place, stamp):

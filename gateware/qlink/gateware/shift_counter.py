@@ -11,13 +11,12 @@ class ShiftCounter:
     Attributes
     ----------
     bits : width of a state
-    zero, one : the states that stand for 0 and 1
+    zero, one : the states that stand for 0 and 1; they differ in one bit
     """
-
-    zero = 1
 
     def __init__(self, most):
         self.bits, self._tap = _shortest(most + 1)
+        self.zero = (1 << self.bits) - 1
         self.one = self.next(self.zero)
 
     def next(self, state):
@@ -49,7 +48,8 @@ def _shifted(state, bits, tap):
 
 
 def _cycle(bits, tap):
-    length, state = 1, _shifted(ShiftCounter.zero, bits, tap)
-    while state != ShiftCounter.zero:
+    zero = (1 << bits) - 1
+    length, state = 1, _shifted(zero, bits, tap)
+    while state != zero:
         length, state = length + 1, _shifted(state, bits, tap)
     return length
