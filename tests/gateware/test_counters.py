@@ -49,7 +49,7 @@ def run_bank(count, start, *, takes, rng, density, stall=0.3, idle_before=0):
     return [values[at : at + count] for at in range(0, len(values), count)], model.snapshots
 
 
-@pytest.mark.parametrize("count", [13, 69])
+@pytest.mark.parametrize("count", [13, 69, 96])
 @pytest.mark.parametrize("density", [0.05, 1.0])
 def test_a_snapshot_is_what_had_been_counted_at_one_instant(count, density):
     snapshots, expected = run_bank(count, 0, takes=6, rng=random.Random(count), density=density)

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,11 +14,14 @@ from qlink.firmware_bridge.wire import (
     counter_index,
 )
 
+from .shift_counter import ShiftCounter
+
 __all__ = ["Count", "CounterBank", "counter_indices"]
 
 VALUE_BITS = 64
 HALF = VALUE_BITS // 2
 DRAIN_CLOCKS = 8  # until what was taken for adding is in memory
+GROUP = 16  # copies looked at in a step
 
 CHANNEL_GROUPS = (
     CounterGroup.CLICKS,
@@ -48,9 +51,9 @@ def counter_indices(parameters):
 class CounterBank(wiring.Component):
     """Count in small registers, and add these up, one after the other, in a memory of 64-bit words.
 
-    A `take` copies all small registers in one clock, so that a snapshot holds what was counted before the clock of
-    `take` and nothing else. The copies are then added up, and the sums kept in a second memory to be sent while
-    counting goes on.
+    Each small register has a copy, through which it is read: one after the other, and so starts again. A `take` copies
+    all in one clock, so that a snapshot holds what was counted before the clock of `take` and nothing else. The copies
+    are then added up, and the sums kept in a second memory to be sent while counting goes on.
     No event is missed at any time, however long `snapshot` stalls.
 
     Members
@@ -78,13 +81,14 @@ class CounterBank(wiring.Component):
         m = Module()
         count = len(self._indices)
         shape = data.StructLayout({"position": range(count), "going": 1, "of_copies": 1})
-        turns = [Signal(shape, name=f"turn{clocks}") for clocks in range(6)]  # whose it is, and was `clocks` ago
+        turns = [Signal(shape, name=f"turn{clocks}") for clocks in range(7)]  # whose it is, and was `clocks` ago
         for turn, later in pairwise(turns):
             m.d.sync += later.eq(turn)
         one_hot, copying, scanned = Signal(count, init=1), Signal(), Signal()
         self._go_round(m, turns[0], one_hot, copying, scanned)
-        small, copies = self._accumulate(m, turns[0], one_hot, copying)
-        increment = _select(m, turns, small, copies)
+        counter = ShiftCounter(2 * count + 3 * DRAIN_CLOCKS)  # clocks between two turns, a snapshot in between
+        copies = self._accumulate(m, counter, turns[0], one_hot, copying)
+        increment = self._select(m, counter, one_hot.rotate_right(1), copies)
         kept = self._add_up(m, turns, increment)
         self._send(m, kept, scanned)
         return m
@@ -116,22 +120,27 @@ class CounterBank(wiring.Component):
                     m.d.sync += scanned.eq(1)
                     m.next = "COUNT"
 
-    def _accumulate(self, m, turn, one_hot, copying):
-        count = len(self._indices)
-        most = 2 * count + 3 * DRAIN_CLOCKS  # clocks between two turns, a snapshot in between
-        increments = Signal(count)
-        draining = turn.going & ~turn.of_copies
-        small = [Signal(range(most + 1), name=f"small{n}") for n in range(count)]
-        copies = [Signal(range(most + 1), name=f"copy{n}") for n in range(count)]
+    def _accumulate(self, m, counter, turn, one_hot, copying):
+        """Return the copies, each of which holds in the clock after its turn what was counted until then."""
+        increments = Signal(len(self._indices))
+        copies = [Signal(counter.bits, name=f"copy{n}") for n in range(len(increments))]
         m.d.sync += increments.eq(self.increments)
-        for n in range(count):
-            with m.If(copying | (draining & one_hot[n])):
-                m.d.sync += small[n].eq(increments[n])
-            with m.Else():
-                m.d.sync += small[n].eq(small[n] + increments[n])
-            with m.If(copying):
-                m.d.sync += copies[n].eq(small[n])
-        return small, copies
+        for n, increment in enumerate(increments):
+            small = Signal(counter.bits, name=f"small{n}", init=counter.zero)
+            with m.If(copying | (turn.going & ~turn.of_copies & one_hot[n])):
+                m.d.sync += [copies[n].eq(small), small.eq(Mux(increment, counter.one, counter.zero))]
+            with m.Elif(increment):
+                m.d.sync += small.eq(counter.next(small))
+        return copies
+
+    def _select(self, m, counter, one_hot, copies):
+        """Return how much the copy says of whose turn it was in the clock before; three clocks later."""
+        parts = []
+        for n in range(0, len(copies), GROUP):
+            pairs = zip(one_hot[n:][:GROUP], copies[n:][:GROUP], strict=True)
+            parts.append(_registered(m, _any(Mux(bit, copy, 0) for bit, copy in pairs)))
+        state = _registered(m, _any(parts))
+        return _registered(m, Array(Const(count, counter.bits) for count in counter.counts())[state])
 
     def _add_up(self, m, turns, increment):
         """Add, the lower half a clock before the upper one. Returns the memory that holds a snapshot."""
@@ -146,11 +155,11 @@ class CounterBank(wiring.Component):
             total.eq(Cat(low[:HALF], (high + low[HALF])[:HALF])),
         ]
         m.d.comb += [
-            read.addr.eq(turns[2].position),
-            Cat(write.addr, keep.addr).eq(turns[5].position.replicate(2)),
+            read.addr.eq(turns[3].position),
+            Cat(write.addr, keep.addr).eq(turns[6].position.replicate(2)),
             Cat(write.data, keep.data).eq(total.replicate(2)),
-            write.en.eq(turns[5].going),
-            keep.en.eq(turns[5].going & turns[5].of_copies),
+            write.en.eq(turns[6].going),
+            keep.en.eq(turns[6].going & turns[6].of_copies),
         ]
         return kept
 
@@ -178,20 +187,15 @@ class CounterBank(wiring.Component):
                         m.next = "FETCH"
 
 
-def _select(m, turns, small, copies):
-    """Return the small counter, or copy, whose turn it was three clocks ago. Four are looked at in a step."""
-    selected = Signal.like(small[0], name="selected")
-    chosen = []
-    for values in (small, copies):
-        for step in range(2):
-            position = turns[step].position[2 * step :][:2]
-            values = [_registered(m, Array(values[n : n + 4])[position]) for n in range(0, len(values), 4)]
-        chosen.append(Array(values)[turns[2].position[4:]])
-    m.d.sync += selected.eq(Mux(turns[2].of_copies, chosen[1], chosen[0]))
-    return selected
-
-
 def _registered(m, value):
-    register = Signal.like(value)
+    register = Signal(len(value))
     m.d.sync += register.eq(value)
     return register
+
+
+def _any(values):
+    """Return the bitwise or."""
+    result = 0
+    for value in values:
+        result = result | value
+    return result
