@@ -73,6 +73,7 @@ def address(register: Register) -> str:
         Repeat.ACTION: " + 4 pulse + outcome",
         Repeat.SEGMENT: " + segment",
         Repeat.SEGMENT_WORD: " + segment / 4",
+        Repeat.BRANCH: " + 64 outcome + segment",
         Repeat.BIN: " + bin",
     }
     return f"{register.address:#04x}{each[register.repeat]}"

@@ -40,6 +40,8 @@ IDENTITY = Identity(
     vicinity_ticks=1023,
     sequence_segments=65,
     trigger_latency=4,
+    branch_segments=64,
+    branch_latency=8,
     sync_latency=116,
     features=Feature.ACCIDENTALS | Feature.MULTIPLICITY,
     pulses=4,
@@ -76,6 +78,8 @@ class Peer:
             self.set(name, getattr(identity, name))
         feed_forward = BY_NAME["feed_forward"].pack(pulses=identity.pulses, latency=identity.action_latency)
         self.set("feed_forward", feed_forward)
+        branches = BY_NAME["branches"].pack(segments=identity.branch_segments, latency=identity.branch_latency)
+        self.set("branches", branches)
         pins = {name: getattr(identity, name) for name in ("triggers", "outputs", "pps", "ten_mhz")}
         self.set("pins", BY_NAME["pins"].pack(**pins))
         self.missing: set[str] = set()  # registers from after this board was built

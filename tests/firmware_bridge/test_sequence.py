@@ -10,10 +10,23 @@ from hypothesis import strategies as st
 from tests.firmware_bridge.conftest import IDENTITY
 
 from qlink.firmware_bridge.board import Board
-from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, ReferenceSource, Sequence, Window
+from qlink.firmware_bridge.configuration import (
+    Branch,
+    Configuration,
+    Gate,
+    Outcome,
+    Pattern,
+    ReferenceSource,
+    Role,
+    Sequence,
+    SequenceStatus,
+    Sync,
+    Window,
+)
 from qlink.firmware_bridge.errors import BoardError, ConfigurationError
+from qlink.firmware_bridge.link import Patience
 from qlink.firmware_bridge.registers import BY_NAME, SEGMENTS, Mode, SequenceEnd
-from qlink.firmware_bridge.sequence import Segment, segments_of
+from qlink.firmware_bridge.sequence import CLOCKS_MAX, Segment, branch_segments_of, segments_of
 from qlink.firmware_bridge.settings import check
 
 SECOND = 200_000_000
@@ -86,6 +99,114 @@ def test_what_does_not_fit_is_refused_by_name(board: Board, change: dict[str, An
         check(replace(ATTEMPTS, sequence=replace(SEQUENCE, **change)), board.identity)
 
 
+BRANCH = Branch(120, {0: (Window(5, 20),), 3: (Window(0, 8), Window(100, 112))})
+BRANCHED = replace(
+    ATTEMPTS,
+    patterns=(Pattern(frozenset({0}), 0, Outcome.PHI_MINUS), Pattern(frozenset({0}), 0, Outcome.PSI_PLUS)),
+    sequence=replace(SEQUENCE, branches={Outcome.PHI_MINUS: BRANCH}),
+)
+FINE = {t: tuple(Window(1 + 2 * t + 16 * n, 2 + 2 * t + 16 * n) for n in range(4)) for t in range(8)}
+
+BRANCH_REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no period": ({"period": 0}, "branch of PHI_MINUS, period = 0 does not fit: it goes from 1 to 4294967295"),
+    "a period shorter than an attempt": (
+        {"period": 89, "windows": {}},
+        "branch of PHI_MINUS, period = 89 is shorter than an attempt, attempt_clocks = 90",
+    ),
+    "a window past the period": (
+        {"windows": {3: (Window(0, 121),)}},
+        "branch of PHI_MINUS, trigger 3, window 0: stop 121 is past the period of 120 clocks",
+    ),
+    "an overlap": (
+        {"windows": {3: (Window(20, 30), Window(0, 21))}},
+        r"branch of PHI_MINUS, trigger 3: windows \[0, 21\) and \[20, 30\) overlap",
+    ),
+    "five windows": ({"windows": {3: (Window(0, 1),) * 5}}, "trigger 3: 5 windows do not fit, it can have 4"),
+    "a ninth trigger": ({"windows": {8: (Window(0, 1),)}}, "trigger 8 does not exist, there are 0 to 7"),
+    "an edge near its end": (
+        {"windows": {3: (Window(0, 113),)}},
+        "branch of PHI_MINUS: its triggers change 7 clocks before its end, they have to rest for its last 8",
+    ),
+    "many edges": (
+        {"windows": FINE},
+        "branch of PHI_MINUS: 65 segments do not fit, it can have 64",
+    ),
+    "a long time": (
+        {"period": 64 * CLOCKS_MAX + 1},
+        "branch of PHI_MINUS: 69 segments do not fit, it can have 64: .* one more for every 8388607 clocks without any",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BRANCH_REFUSED.values(), ids=BRANCH_REFUSED)
+def test_a_branch_that_does_not_fit_is_refused_by_name(board: Board, change: dict[str, Any], message: str) -> None:
+    check(BRANCHED, board.identity)
+    sequence = replace(SEQUENCE, branches={Outcome.PHI_MINUS: replace(BRANCH, **change)})
+    with pytest.raises(ConfigurationError, match=message):
+        check(replace(BRANCHED, sequence=sequence), board.identity)
+
+
+def test_a_branch_needs_its_herald_and_a_board_that_has_branches(board: Board) -> None:
+    with pytest.raises(ConfigurationError, match="branch of PHI_MINUS: this board's gateware is built without"):
+        check(BRANCHED, replace(board.identity, branch_segments=0))
+    with pytest.raises(ConfigurationError, match="branch of PHI_MINUS: no pattern heralds it"):
+        check(replace(BRANCHED, patterns=BRANCHED.patterns[1:]), board.identity)
+    sequence = replace(SEQUENCE, branches={Outcome.PSI_PLUS: BRANCH})
+    with pytest.raises(ConfigurationError, match="branch of PSI_PLUS: it would never be played, as stop_on"):
+        check(replace(BRANCHED, sequence=sequence), board.identity)
+
+
+def test_a_branch_is_no_longer_than_an_attempt_that_follows_an_external_reference(board: Board) -> None:
+    sequence = replace(SEQUENCE, reference=ReferenceSource.EXTERNAL, branches={Outcome.PHI_MINUS: BRANCH})
+    check(replace(BRANCHED, attempt_clocks=120, sequence=sequence), board.identity)
+    with pytest.raises(ConfigurationError, match="branch of PHI_MINUS, period = 120 is longer than an attempt"):
+        check(replace(BRANCHED, attempt_clocks=119, sequence=sequence), board.identity)
+
+
+def test_a_leader_has_time_for_its_messages_in_a_branch_too(board: Board) -> None:
+    sync = Sync(Role.LEADER)
+    sequence = replace(SEQUENCE, period=200, branches={Outcome.PHI_MINUS: Branch(108)})
+    check(replace(BRANCHED, sequence=sequence, sync=sync), board.identity)
+    sequence = replace(sequence, branches={Outcome.PHI_MINUS: Branch(107)})
+    with pytest.raises(ConfigurationError, match="an attempt every 107 clocks is too often"):
+        check(replace(BRANCHED, sequence=sequence, sync=sync), board.identity)
+
+
+@given(st.integers(1, 60 * CLOCKS_MAX))
+def test_a_branch_rests_in_several_segments_if_one_is_too_short(period: int) -> None:
+    segments = branch_segments_of(Branch(period, {0: (Window(0, 1),)} if period > 1 else {}))
+    assert sum(segment.clocks for segment in segments) == period
+    assert all(1 <= segment.clocks <= CLOCKS_MAX for segment in segments)
+    assert segments[-1].clocks == min(CLOCKS_MAX, max(period - 1, 1))
+
+
+def test_branches_arrive_whole_and_are_cleared_with_the_next(board: Board) -> None:
+    board.configure(BRANCHED)
+    register, first = BY_NAME["branch_segment"], Outcome.PHI_MINUS * 64
+    words = [register.unpack(board.read("branch_segment", first + n)) for n in range(6)]
+    assert [(word["clocks"], word["on"], word["last"]) for word in words] == [
+        (5, 1 << 3, 0),
+        (3, 1 << 3 | 1, 0),
+        (12, 1, 0),
+        (80, 0, 0),
+        (12, 1 << 3, 0),
+        (8, 0, 1),
+    ]
+    assert board.read("sequence_branches") == 1 << Outcome.PHI_MINUS
+    board.configure(ATTEMPTS)
+    assert board.read("sequence_branches") == 0
+
+
+def test_a_board_from_before_branches_has_none(peer: Any) -> None:
+    peer.missing = {"branches", "sequence_branches", "sequence_branched", "branch_segment"}
+    board = Board(peer, Patience(reply_s=0.5, attempts=3))
+    assert (board.identity.branch_segments, board.identity.branch_latency) == (0, 0)
+    board.configure(ATTEMPTS)
+    assert board.sequence_status().branched == 0
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        board.write("branch_segment", 0)
+
+
 def test_attempts_need_gated_mode_and_a_sequencer(board: Board) -> None:
     with pytest.raises(ConfigurationError, match="set mode to GATED"):
         check(Configuration(sequence=SEQUENCE), board.identity)
@@ -130,9 +251,10 @@ def test_a_sequence_arrives_whole_and_is_cleared_with_the_next(board: Board) -> 
 def test_a_board_is_told_to_start_and_stop(board: Board, peer: Any) -> None:
     peer.set("sequence_status", BY_NAME["sequence_status"].pack(running=1))
     peer.set("sequence_begun", 17)
+    peer.set("sequence_branched", 3)
     board.start_sequence()
     assert [request.value for request in peer.requests if request.address == 0x156] == [1]
-    assert (board.sequence_status().running, board.sequence_status().attempts) == (True, 17)
+    assert board.sequence_status() == SequenceStatus(True, SequenceEnd.NONE, 17, 3)
     board.stop_sequence()
     assert [request.value for request in peer.requests if request.address == 0x156] == [1, 2]
 

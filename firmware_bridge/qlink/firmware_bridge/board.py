@@ -189,7 +189,9 @@ class Board:
     def sequence_status(self) -> SequenceStatus:
         """What has become of the sequence. It may have begun more attempts by now than when it ran."""
         fields = BY_NAME["sequence_status"].unpack(self.read("sequence_status"))
-        return SequenceStatus(bool(fields["running"]), SequenceEnd(fields["end"]), self.read("sequence_begun"))
+        end, begun = SequenceEnd(fields["end"]), self.read("sequence_begun")
+        branched = self.read("sequence_branched") if self.identity.branch_segments else 0
+        return SequenceStatus(bool(fields["running"]), end, begun, branched)
 
     def number_attempts(self, last: int) -> None:
         """Have the next attempt numbered `last + 1`. Two boards in step are given the same, while none of them runs."""
@@ -320,6 +322,8 @@ class Board:
         rest |= {name: self._said(name) for name in IDENTITY}
         feed_forward = BY_NAME["feed_forward"].unpack(self.read("feed_forward"))
         rest |= {"pulses": feed_forward["pulses"], "action_latency": feed_forward["latency"]}
+        branches = BY_NAME["branches"].unpack(self._said("branches"))
+        rest |= {f"branch_{name}": branches[name] for name in ("segments", "latency")}
         pins = BY_NAME["pins"].unpack(self._said("pins"))
         rest |= {"triggers": pins["triggers"], "outputs": pins["outputs"]}
         rest |= {name: bool(pins[name]) for name in ("pps", "ten_mhz")}
@@ -379,6 +383,8 @@ class Board:
             count = self.identity.histogram_bins
         elif register.repeat is Repeat.ACTION:
             count = self.identity.pulses * OUTCOMES
+        elif register.repeat is Repeat.BRANCH:
+            count = self.identity.branch_segments * OUTCOMES
         if not 0 <= index < count:
             raise ConfigurationError(f"{name}[{index}] does not exist: the board has 0 to {count - 1}")
         return register

@@ -39,6 +39,8 @@ class Identity:
     delay_ticks: int = 0  # longest delay of an input
     sequence_segments: int = 0  # that an attempt's program can have; 0: the board has no sequencer
     trigger_latency: int = 0  # system clocks from an accepted reference's clock to the first of its triggers
+    branch_segments: int = 0  # that each branch can have; 0: attempts have none
+    branch_latency: int = 0  # system clocks from a herald's pin to the soonest attempt that plays its branch
     sync_latency: int = 0  # system clocks from a leader's reference to its follower's; 0: no lines to another board
     features: int = 0  # a Feature, or several
     histogram_bins: int = 0
@@ -123,6 +125,14 @@ class ReferenceSource(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """What the triggers do in the attempt after a herald, instead of what they do in all others: docs/attempts.md."""
+
+    period: int  # clocks
+    windows: Mapping[int, tuple[Window, ...]] = field(default_factory=dict)  # by trigger
+
+
+@dataclass(frozen=True, slots=True)
 class Sequence:
     """Attempts one after the other: docs/attempts.md. Begun by `Board.start_sequence`."""
 
@@ -133,6 +143,7 @@ class Sequence:
     stop_on: frozenset[Outcome] = frozenset()  # a herald of these outcomes ends it
     timeout: int = 0  # it ends after so many clocks without any herald; 0: never
     idle_high: frozenset[int] = frozenset()  # triggers whose idle level is 1, and which are 0 in their windows
+    branches: Mapping[Outcome, Branch] = field(default_factory=dict)  # for one attempt after a herald of the outcome
 
 
 class Role(Enum):
@@ -159,6 +170,7 @@ class SequenceStatus:
     running: bool
     end: SequenceEnd  # NONE while it runs
     attempts: int  # begun since its start, modulo 2**32
+    branched: int = 0  # of these: that played a branch, likewise
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from .wire import MAX_CHANNELS, MAX_PATTERNS, OUTCOMES
 MAGIC = int.from_bytes(b"QLNK", "little")
 SEGMENTS = 65  # of a sequence's program: 8 outputs with 4 windows each have at most 64 edges
 SEGMENTS_A_WORD = 4
+BRANCH_SEGMENTS = 64  # of the program that a herald of an outcome can have the next attempt play
 TRIGGERS = 8
 ACCIDENTAL_CLOCKS = 2047  # the longest offset of an accidental counter: boards that have them keep so many
 WINDOW_BITS = 16  # of a coincidence window in ticks, on most boards
@@ -47,6 +48,7 @@ class Repeat(Enum):
     PATTERN = "per pattern"
     SEGMENT = "per segment"
     SEGMENT_WORD = "per four segments"
+    BRANCH = "per segment of an outcome's branch"  # index = outcome * 64 + segment
     BIN = "per bin"
     ACTION = "per pulse of an outcome"  # index = pulse * 4 + outcome
 
@@ -58,6 +60,7 @@ MOST = {
     Repeat.SEGMENT: SEGMENTS,
     Repeat.ACTION: MAX_PULSES * OUTCOMES,
     Repeat.SEGMENT_WORD: -(-SEGMENTS // SEGMENTS_A_WORD),
+    Repeat.BRANCH: OUTCOMES * BRANCH_SEGMENTS,
     Repeat.BIN: MAX_BINS,
 }
 
@@ -411,8 +414,33 @@ REGISTERS: tuple[Register, ...] = (
         Access.READ,
     ),
     _identity("sequence_begun", 0x158, "attempts that the sequence has begun since its start, modulo 2**32"),
+    Register(
+        "sequence_branches",
+        0x159,
+        (RegisterField("outcomes", 0, OUTCOMES),),
+        "outcomes (one bit each) whose herald has an attempt play their branch instead of the program: the first one "
+        "that begins no sooner than branches.latency says",
+    ),
+    _identity("sequence_branched", 0x15A, "of the attempts in sequence_begun: that played a branch, modulo 2**32"),
+    Register(
+        "branches",
+        0x15D,
+        (RegisterField("segments", 0, 8), RegisterField("latency", 8, 8)),
+        "segments that each branch can have, 0: there are none; clocks from a herald's pin to the first trigger of the "
+        "soonest attempt that can play its branch, and that a branch's last segment has to last",
+        Access.READ,
+        absent=0,
+    ),
     _identity("sequence_segments", 0x15E, "segments that a program can have; 0: this board has no sequencer"),
     _identity("trigger_latency", 0x15F, "clocks from that of an accepted reference to the first of its triggers"),
+    Register(
+        "branch_segment",
+        0x200,
+        (RegisterField("clocks", 0, 23), RegisterField("last", 23, 1), RegisterField("on", 24, TRIGGERS)),
+        "of an outcome's branch: how long the segment lasts, 0 counts like 1; whether it is the last one; which "
+        "triggers are on, one bit each. The 64th is always the last one",
+        repeat=Repeat.BRANCH,
+    ),
     Register(
         "sync_setup",
         0x160,

@@ -1,6 +1,6 @@
 """From a `Configuration` to register values: checked whole against the board, then laid out. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .actions import check_actions
@@ -8,6 +8,7 @@ from .configuration import (
     REGISTER_MAX,
     SHARE_MAX,
     WINDOW_MAX,
+    Branch,
     Configuration,
     Gate,
     Identity,
@@ -18,8 +19,8 @@ from .configuration import (
     Sequence,
 )
 from .errors import ConfigurationError
-from .registers import ACCIDENTAL_CLOCKS, BY_NAME, Feature, Keep, Mode
-from .sequence import check_sequence, level_words, segments_of
+from .registers import ACCIDENTAL_CLOCKS, BRANCH_SEGMENTS, BY_NAME, Feature, Keep, Mode
+from .sequence import branch_words, check_sequence, level_words, segments_of
 from .sync import check_sync, setup_of
 from .wire import OUTCOMES, Coding
 
@@ -111,6 +112,8 @@ def settings_of(configuration: Configuration, identity: Identity) -> Iterator[Se
     yield from _action_settings(configuration, identity)
     if identity.sequence_segments:
         yield from _sequence_settings(configuration.sequence)
+    if identity.branch_segments:
+        yield from _branch_settings(configuration.sequence.branches if configuration.sequence else {})
     if identity.sync_latency:
         yield Setting("sync_setup", 0, setup_of(configuration.sync))
         yield Setting("sync_ready_timeout", 0, configuration.sync.ready_timeout if configuration.sync else 0)
@@ -146,6 +149,14 @@ def _sequence_settings(sequence: Sequence | None) -> Iterator[Setting]:
     yield Setting("sequence_setup", 0, BY_NAME["sequence_setup"].pack(**setup))
     yield Setting("sequence_attempts", 0, sequence.attempts)
     yield Setting("sequence_timeout", 0, sequence.timeout)
+
+
+def _branch_settings(branches: Mapping[Outcome, Branch]) -> Iterator[Setting]:
+    """Of each branch only what is used: its last segment says that it is."""
+    for outcome, branch in sorted(branches.items()):
+        for number, word in enumerate(branch_words(branch)):
+            yield Setting("branch_segment", outcome * BRANCH_SEGMENTS + number, word)
+    yield Setting("sequence_branches", 0, _mask(branches))
 
 
 def _action_settings(configuration: Configuration, identity: Identity) -> Iterator[Setting]:

@@ -35,7 +35,7 @@ def check_sync(configuration: Configuration, sync: Sync, identity: Identity) -> 
             raise ConfigurationError("sync: a follower's references come from its leader: set reference to EXTERNAL")
     shortest = configuration.attempt_clocks
     if sequence is not None and sequence.reference is ReferenceSource.OWN:
-        shortest = sequence.period
+        shortest = min(sequence.period, *(branch.period for branch in sequence.branches.values()), REGISTER_MAX)
     if shortest < SYNC_MESSAGE_CLOCKS:
         raise ConfigurationError(
             f"sync: an attempt every {shortest} clocks is too often, a message takes {SYNC_MESSAGE_CLOCKS} clocks"
