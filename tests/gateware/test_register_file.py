@@ -56,6 +56,7 @@ def test_says_what_the_board_is():
         "delay_ticks": 8191,
         "sequence_segments": 65,
         "trigger_latency": PARAMETERS.trigger_latency,
+        "branches": 64 | PARAMETERS.branch_latency << 8,
         "histogram_bins": 64,
         "sync_latency": SYNC_LATENCY,
         "vicinity_ticks": 2047,
@@ -104,7 +105,7 @@ def test_answers_every_address_of_the_map_as_the_map_says():
 
 def test_every_address_that_the_map_does_not_name_does_not_exist():
     named = {address for register in REGISTERS for address in register.addresses}
-    free = [address for address in range(0x90) if address not in named] + [0x159, 0x1FF, 0x7FFF, 0x8040, 0xFFFF]
+    free = [address for address in range(0x90) if address not in named] + [0x15B, 0x1FF, 0x300, 0x7FFF, 0x8040, 0xFFFF]
     assert answer([(READ, address, 0) for address in free]) == [(Status.NO_SUCH_REGISTER, 0)] * len(free)
 
 

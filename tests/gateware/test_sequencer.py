@@ -2,22 +2,42 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qlink.firmware_bridge.configuration import Configuration, Identity, Outcome, ReferenceSource, Sequence, Window
+from qlink.firmware_bridge.configuration import (
+    Branch,
+    Configuration,
+    Gate,
+    Identity,
+    Outcome,
+    Pattern,
+    ReferenceSource,
+    Sequence,
+    Window,
+)
 from qlink.firmware_bridge.registers import BY_NAME, Mode, SequenceEnd
 from qlink.firmware_bridge.settings import check, settings_of
+from qlink.gateware.register_file import IN_MEMORY
 from qlink.gateware.sequencer import Sequencer
 from qlink.sim.bench import simulate
-from qlink.sim.sequencer import Events, Played, play
+from qlink.sim.sequencer import BRANCH_CLOCKS, Events, Played, play
 
-IDENTITY = Identity(1, "TEST", 8, 8, 4, 1_250_000, 200_000_000, 8, 0, sequence_segments=65, trigger_latency=4)
-START = 12  # clocks from the command to the first clock in which a trigger can be shown
+IDENTITY = Identity(
+    *(1, "TEST", 8, 8, 4, 1_250_000, 200_000_000, 8, 0),
+    sequence_segments=65,
+    trigger_latency=4,
+    branch_segments=64,
+    branch_latency=BRANCH_CLOCKS,
+)
+START = 8  # clocks from the command to the first clock in which a trigger can be shown
 STOP = 4  # from the command to its effect
 REFERENCE = 2  # from `begin` to the triggers, and from those to `reference`
 
 
 def configuration(sequence):
     own = sequence.reference is ReferenceSource.OWN
-    return Configuration(mode=Mode.GATED, attempt_clocks=1 if own else sequence.period, sequence=sequence)
+    longest = max(attempt.period for attempt in (sequence, *sequence.branches.values()))
+    patterns = tuple(Pattern(frozenset({channel}), 0, outcome) for channel, outcome in enumerate(Outcome))
+    gates = {channel: Gate(0, 1) for channel in range(4)}
+    return Configuration(patterns, Mode.GATED, gates, attempt_clocks=1 if own else longest, sequence=sequence)
 
 
 async def program(ctx, dut, sequence):
@@ -25,14 +45,14 @@ async def program(ctx, dut, sequence):
     check(configuration(sequence), IDENTITY)
     values = {s.name: s.value for s in settings_of(configuration(sequence), IDENTITY)}
     for setting in settings_of(configuration(sequence), IDENTITY):
-        if setting.name in ("sequence_levels", "sequence_clocks"):
-            ctx.set(dut.program.address, (BY_NAME[setting.name].address + setting.index) % 128)
+        if setting.name in IN_MEMORY:
+            ctx.set(dut.program.address, (BY_NAME[setting.name].address + setting.index) % 512)
             ctx.set(dut.program.value, setting.value)
             ctx.set(dut.program.write, 1)
             await ctx.tick()
     ctx.set(dut.program.write, 0)
     setup = BY_NAME["sequence_setup"].unpack(values["sequence_setup"])
-    numbers = {name: values[f"sequence_{name}"] for name in ("attempts", "timeout")}
+    numbers = {name: values[f"sequence_{name}"] for name in ("attempts", "timeout", "branches")}
     ctx.set(dut.settings, {**setup, **numbers})
     ctx.set(dut.able, 1)
     await ctx.tick().repeat(4)
@@ -48,13 +68,16 @@ def played(sequence, events, clocks):
             ctx.set(dut.settings.start, clock == -START)
             ctx.set(dut.settings.stop, events.stop is not None and clock == events.stop - STOP)
             ctx.set(dut.begin, clock + REFERENCE in events.references)
-            ctx.set(dut.heralds, 1 << events.heralds[clock] if clock in events.heralds else 0)
+            herald = events.heralds.get(clock)
+            ctx.set(dut.heralds, 0 if herald is None else 1 << herald)
+            ctx.set(dut.branch, {"valid": herald in sequence.branches, "outcome": herald or 0})
             if clock >= 0:
                 levels.append(ctx.get(dut.triggers))
             if ctx.get(dut.reference):
                 attempts.append(clock)
             await ctx.tick()
         ctx.set(dut.heralds, 0)
+        ctx.set(dut.branch.valid, 0)
         ctx.set(dut.settings.stop, 0)
         await ctx.tick().repeat(5)
         status.append(ctx.get(dut.status))
@@ -71,6 +94,7 @@ def agree(sequence, events, clocks):
         assert seen.attempts == model.attempts
     if model.end is not SequenceEnd.NONE:
         assert (seen.end, status.running, status.begun) == (model.end, 0, len(model.attempts))
+        assert status.branched == len(model.branched)
     return model
 
 
@@ -110,26 +134,42 @@ def test_every_window_of_every_trigger_has_edges_of_its_own():
 
 
 @st.composite
-def sequences(draw):
-    period = draw(st.one_of(st.integers(1, 6), st.integers(1, 60)))
+def triggers(draw, longest):
+    """Windows of some triggers, with edges up to a clock."""
     windows = {}
     for trigger in draw(st.sets(st.integers(0, 7))):
-        edges = sorted(draw(st.sets(st.integers(0, period), max_size=8)))
+        edges = sorted(draw(st.sets(st.integers(0, longest), max_size=8)))
         windows[trigger] = tuple(Window(*pair) for pair in zip(edges[::2], edges[1::2], strict=False))
+    return windows
+
+
+@st.composite
+def branches(draw):
+    rests = draw(st.one_of(st.integers(1, 6), st.integers(1, 30)))
+    windows = draw(triggers(rests))
+    last = max((window.stop for several in windows.values() for window in several), default=0)
+    return Branch(last + BRANCH_CLOCKS + draw(st.integers(0, 3)), windows)
+
+
+@st.composite
+def sequences(draw):
+    period = draw(st.one_of(st.integers(1, 6), st.integers(1, 60)))
+    stop_on = draw(st.frozensets(st.sampled_from(Outcome), max_size=1))
     return Sequence(
         period,
-        windows,
+        draw(triggers(period)),
         draw(st.sampled_from(ReferenceSource)),
         attempts=draw(st.sampled_from([0, 0, 1, 2, 9])),
-        stop_on=draw(st.frozensets(st.sampled_from(Outcome))),
+        stop_on=stop_on,
         timeout=draw(st.sampled_from([0, 0, 1, 20, 70])),
         idle_high=draw(st.frozensets(st.integers(0, 7))),
+        branches=draw(st.dictionaries(st.sampled_from(sorted(set(Outcome) - stop_on)), branches())),
     )
 
 
 @st.composite
 def happenings(draw, clocks):
-    heralds = draw(st.dictionaries(st.integers(0, clocks), st.sampled_from(Outcome), max_size=4))
+    heralds = draw(st.dictionaries(st.integers(0, clocks), st.sampled_from(Outcome), max_size=16))
     references = draw(st.sets(st.integers(0, clocks), max_size=40))
     return Events(heralds, references, draw(st.one_of(st.none(), st.integers(1, clocks))))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from qlink.firmware_bridge.configuration import (
+    Branch,
     Configuration,
     Gate,
     Identity,
@@ -22,7 +23,7 @@ from qlink.firmware_bridge.registers import BY_NAME, Mode, SequenceEnd
 from qlink.firmware_bridge.settings import check, settings_of
 from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, HeraldFlag, Operation, counter_index
 from qlink.gateware.parameters import Parameters
-from qlink.sim.sequencer import HERALD_CLOCKS, Events, play
+from qlink.sim.sequencer import BRANCH_CLOCKS, HERALD_CLOCKS, Events, play
 from qlink.sim.sources import REFERENCE, Clicks, clicks_of
 from qlink.sim.twin import Link, Twin, open_twin
 
@@ -31,6 +32,8 @@ IDENTITY = Identity(
     *(1, "TWIN", BOARD.channels, BOARD.patterns, BOARD.samples, BOARD.tick_fs, BOARD.clock_hz, 0, 0),
     sequence_segments=65,
     trigger_latency=BOARD.trigger_latency,
+    branch_segments=64,
+    branch_latency=BOARD.branch_latency,
 )
 CAPTURING = Link(capture=True)
 SETUP = 5_000  # clocks in which the registers are written
@@ -164,12 +167,109 @@ def test_a_herald_ends_the_sequence_a_constant_time_after_its_pin() -> None:
     assert status(twin)[:2] == (0, SequenceEnd.HERALD)
 
 
+BRANCHED = replace(
+    SEQUENCE,
+    branches={
+        Outcome.PSI_MINUS: Branch(230, {0: (Window(0, 9),), 3: (Window(1, 200), Window(210, 222))}),
+        Outcome.PSI_PLUS: Branch(191, {1: (Window(5, 15),), 5: (Window(0, 183),)}),
+    },
+)
+
+
+def heralded(pulses: np.ndarray, zero: int) -> dict[int, Outcome]:
+    """The heralds after the clock `zero`, by clock; of two in one clock that of the lower pattern, as in `GATED`."""
+    pins = {int(clock) - zero: int(pin) for clock, pin in zip(pulses["clock"], pulses["pins"], strict=True) if pin}
+    order = [pattern.outcome for pattern in GATED.patterns]
+    return {clock: next(outcome for outcome in order if pin >> outcome & 1) for clock, pin in pins.items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_herald_has_the_next_attempt_play_its_branch(seed: int) -> None:
+    twin = open_twin(BOARD, CAPTURING)
+    clocks = 60_000
+    twin.run(SETUP, requests=requests(replace(GATED, sequence=BRANCHED)))
+    twin.run(clocks, random_clicks(seed, SETUP, SETUP + clocks, 350))
+    twin.run(2_000)  # the last branch is over
+    pulses = twin.pulses()
+    zero = first(pulses)
+    model = play(BRANCHED, Events(heralded(pulses, zero)), twin.now - zero)
+    assert levels(pulses, zero, twin.now) == model.levels
+    assert 20 < len(model.branched) < len(model.attempts) - 20
+    assert read(twin, "sequence_branched") == len(model.branched)
+
+
+def test_a_branch_follows_an_external_reference() -> None:
+    external = replace(BRANCHED, reference=ReferenceSource.EXTERNAL)
+    twin, _ = started(replace(GATED, attempt_clocks=240, sequence=external))
+    begins = SETUP + 60 + np.cumsum(np.random.default_rng(5).integers(241, 300, 200))
+    clicks = np.concatenate([clicks_of(begins * 4, REFERENCE), random_clicks(6, SETUP, int(begins[-1]), 350)])
+    twin.run(60_000, clicks[np.argsort(clicks["tick"], kind="stable")])
+    references = frozenset(int(clock) + BOARD.trigger_latency - SETUP for clock in begins)
+    pulses = twin.pulses()
+    model = play(external, Events(heralded(pulses, SETUP), references), 50_000)
+    assert levels(pulses, SETUP, SETUP + 50_000) == model.levels
+    assert 20 < len(model.branched) < len(model.attempts) - 20
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_the_soonest_attempt_with_a_branch_is_what_the_board_says(spare: int) -> None:
+    branch = Branch(200, {6: (Window(0, 5),)})
+    patterns = (Pattern(frozenset({0}), window=1, outcome=Outcome.PHI_PLUS),)
+    sequence = Sequence(200, {0: (Window(0, 5),)}, branches={Outcome.PHI_PLUS: branch})
+    gates = {0: Gate(0, 760)}
+    twin, _ = started(replace(GATED, patterns=patterns, gates=gates, sequence=sequence))
+    zero = first(twin.pulses())
+    start = zero + 200 * ((twin.now - zero) // 200 + 3)
+    pin = start - BRANCH_CLOCKS - spare
+    twin.run(1_000, clicks_of(np.array([4 * (pin - BOARD.herald_latency)]), 0))
+    pulses = twin.pulses()
+    assert pulses["clock"][pulses["pins"] != 0].tolist() == [pin]
+    begun = int(pulses["clock"][np.flatnonzero(pulses["triggers"] & 64)[0]])
+    assert begun == start + (200 if spare else 0)
+
+
+def test_of_two_heralds_in_a_clock_the_lower_pattern_chooses_the_branch() -> None:
+    patterns = (
+        Pattern(frozenset({2}), window=8, outcome=Outcome.PHI_MINUS),
+        Pattern(frozenset({0}), window=8, outcome=Outcome.PSI_PLUS),
+        Pattern(frozenset({1}), window=8, outcome=Outcome.PSI_MINUS),
+    )
+    twin, _ = started(replace(GATED, patterns=patterns, sequence=BRANCHED))
+    begin = first(twin.pulses()) + 1_000
+    twin.run(2_000, clicks_of(np.full(3, 4 * begin + 300), np.arange(3)))
+    pulses = twin.pulses()
+    assert set(pulses["pins"]) == {0, 0b1110}
+    assert (pulses["triggers"] & 1 << 5).any()
+    assert not (pulses["triggers"] & 1 << 3).any()
+
+
+BEGIN = write("control", 3) + write("sequence_command", 1)
+WAITS = {
+    "nothing": (b"", 1),
+    "a start": (write("sequence_command", 1), 0),
+    "a stop": (write("sequence_command", 2) + BEGIN, 0),
+    "another gate": (write("gate_stop", 400, 1) + BEGIN, 0),
+    "run = 0": (write("control", 2) + BEGIN, 0),
+}
+
+
+@pytest.mark.parametrize(("request_", "branched"), WAITS.values(), ids=WAITS)
+def test_a_branch_that_waits_is_forgotten_with_its_sequence(request_: bytes, branched: int) -> None:
+    twin, _ = started(replace(GATED, sequence=replace(BRANCHED, period=2_000)))
+    begin = first(twin.pulses()) + 2_000
+    twin.run(begin + 200 - twin.now, clicks_of(np.array([4 * begin + 400]), 2))
+    twin.run(10_000, requests=request_)
+    assert read(twin, "sequence_branched") == branched
+
+
 ENDS = {
     "a stop": (write("sequence_command", 2), SequenceEnd.STOPPED),
     "run = 0": (write("control", 2), SequenceEnd.INTERRUPTED),
     "another gate": (write("gate_stop", 400, 1), SequenceEnd.INTERRUPTED),
     "another program": (write("sequence_clocks", 7, 0), SequenceEnd.INTERRUPTED),
     "another period": (write("sequence_setup", 3), SequenceEnd.INTERRUPTED),
+    "another branch": (write("branch_segment", 7, 0), SequenceEnd.INTERRUPTED),
+    "other branches": (write("sequence_branches", 3), SequenceEnd.INTERRUPTED),
 }
 
 
@@ -207,7 +307,9 @@ def test_a_trigger_can_be_held_by_hand() -> None:
 
 def test_skipping_does_not_show() -> None:
     seen = []
-    configuration = replace(GATED, attempt_clocks=2_900, sequence=replace(SEQUENCE, period=3_000, timeout=60_000))
+    branches = {Outcome.PSI_MINUS: Branch(3_400, {4: (Window(2_000, 2_001), Window(3_000, 3_100))})}
+    sequence = replace(SEQUENCE, period=3_000, timeout=60_000, branches=branches)
+    configuration = replace(GATED, attempt_clocks=2_900, sequence=sequence)
     for skipping in (True, False):
         twin, data = started(configuration, Link(skipping=skipping, capture=True))
         data += b"".join(_session(twin))

@@ -1,6 +1,7 @@
 """The front end: from sampled pins to heralds."""
 
 from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -146,6 +147,8 @@ class Detection(wiring.Component):
             pending = self._count_accidentals(m, slot.clicks, clear) if self.parameters.accidentals else 0
             recorded = self._record(m, patterns, tracker, sync)
         self._announce(m, patterns)
+        if self.parameters.sequencer:
+            self._choose_branch(m, patterns, sequence)
 
         deadlines = [tracker.deadline, sequence.deadline, sync.deadline]
         deadlines += (Mux(tracker.inside, gate.spare, NEVER) for gate in gates)
@@ -176,6 +179,7 @@ class Detection(wiring.Component):
             sequencer.clear.eq(clear),
             *(getattr(sequencer, name).eq(flow[name]) for name in ("begin", "hold", "success", "ending")),
             sequencer.heralds.eq(self.pins),
+            sequencer.branch.eq(flow.branch),
             sequencer.skip.eq(self.skip),
             *(flow[name].eq(getattr(sequencer, name)) for name in ("own", "reference", "playing", "busy", "deadline")),
             self.triggers.eq(sequencer.triggers),
@@ -419,6 +423,25 @@ class Detection(wiring.Component):
                 m.d.sync += [plain.eq(ours & pattern.plain), others.eq(ours & ~pattern.plain)]
                 fires.append(plain & pattern.fired | others & delayed(m, pattern.decided, 1))
             m.d.comb += pin.eq(Cat(fires).any())
+
+    def _choose_branch(self, m, patterns, sequence):
+        """With the pins: of the heralds that have a branch, take that of the lowest pattern."""
+        branches, heralds = Signal.like(self.settings.sequence.branches), Signal(self.parameters.patterns)
+        m.d.sync += branches.eq(self.settings.sequence.branches)
+        outcomes = []
+        for index, pattern in enumerate(patterns):
+            outcome, branching = Signal(2, name=f"branch_outcome{index}"), Signal(name=f"branching{index}")
+            m.d.sync += [outcome.eq(self.settings.outcome[index]), branching.eq(branches.bit_select(outcome, 1))]
+            decided = Mux(pattern.plain, pattern.fired, delayed(m, pattern.decided, 1))
+            m.d.comb += heralds[index].eq(branching & decided)
+            outcomes.append(outcome)
+        lowest = heralds & -heralds
+        m.d.comb += [
+            sequence.branch.valid.eq(heralds.any()),
+            sequence.branch.outcome.eq(
+                reduce(or_, (Mux(low, outcome, 0) for low, outcome in zip(lowest, outcomes, strict=False)))
+            ),
+        ]
 
     def _rest(self, m, edge, busy, active, recorded):
         """Be idle when nothing has happened for longer than anything takes to come out."""

@@ -84,6 +84,7 @@ class Counts(data.StructLayout):
 SequenceSettings = data.StructLayout(
     {
         "segments": range(SEGMENTS + 1),
+        "branches": OUTCOMES,
         "external": 1,
         "stop_on": 4,
         "idle": TRIGGERS,
@@ -98,11 +99,15 @@ SequenceSettings = data.StructLayout(
 )
 """What the registers say of the sequence of attempts; `manual` and `levels` are those of `trigger_manual`."""
 
-SequenceStatus = data.StructLayout({"running": 1, "end": 3, "begun": 32})
+SequenceStatus = data.StructLayout({"running": 1, "end": 3, "begun": 32, "branched": 32})
 """What becomes of it; `end` is a `registers.SequenceEnd`."""
 
-ProgramBus = wiring.Signature({"address": Out(7), "value": Out(32), "write": Out(1), "read": In(32)})
-"""Registers 0x100 to 0x17f that are kept in the sequencer's memory; `read` is that of two clocks before."""
+BranchChoice = data.StructLayout({"valid": 1, "outcome": range(OUTCOMES)})
+"""There is a herald that has a branch, and of which outcome; of several in a clock that of the lowest pattern."""
+
+ProgramBus = wiring.Signature({"address": Out(9), "value": Out(32), "write": Out(1), "read": In(32)})
+"""Registers 0x100 to 0x17f and 0x200 to 0x2ff that are kept in the sequencer's memory, by the lowest bits of their
+address; `read` is that of two clocks before."""
 
 
 SyncSettings = data.StructLayout(

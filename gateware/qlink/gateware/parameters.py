@@ -137,6 +137,11 @@ class Parameters:
         return 3
 
     @property
+    def branch_latency(self) -> int:
+        """Clocks from a herald's pin to the first one of the triggers of the soonest attempt that plays its branch."""
+        return 8
+
+    @property
     def features(self) -> Feature:
         """What patterns can have."""
         features = Feature.ACCIDENTALS if self.accidentals else Feature(0)

@@ -6,7 +6,18 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC, REGISTERS, SEGMENTS, Access, Part, Register, Repeat, Width
+from qlink.firmware_bridge.registers import (
+    BRANCH_SEGMENTS,
+    BY_NAME,
+    MAGIC,
+    REGISTERS,
+    SEGMENTS,
+    Access,
+    Part,
+    Register,
+    Repeat,
+    Width,
+)
 from qlink.firmware_bridge.wire import BODIES, CONTRACT_VERSION, OUTCOMES, UNNAMED, Kind, Operation, Status
 
 from .histogram import LOOK_CLOCKS, HistogramControl, HistogramState
@@ -24,12 +35,15 @@ Command = data.StructLayout({"operation": 8, "id": 8, "address": 16, "value": 32
 
 Reply = shape_of(BODIES[Kind.REPLY])
 
-SEQUENCING = ("sequence_levels", "sequence_clocks", "sequence_setup", "sequence_attempts", "sequence_timeout")
+IN_MEMORY = ("sequence_levels", "sequence_clocks", "branch_segment")
+"""Registers behind the `program` bus."""
+
+SEQUENCING = (*IN_MEMORY, "sequence_setup", "sequence_attempts", "sequence_timeout", "sequence_branches")
 """Registers that a running sequence works by."""
 
 OF_SEQUENCER = (
     *SEQUENCING,
-    *("trigger_manual", "sequence_command", "sequence_status", "sequence_begun"),
+    *("trigger_manual", "sequence_command", "sequence_status", "sequence_begun", "sequence_branched"),
 )
 """Registers that a board without a sequencer has not."""
 
@@ -41,9 +55,6 @@ OF_TIME = {"time_pps": "pps", "time_ten_mhz": "ten_mhz"}
 
 OF_STREAM = ("stream_channels", "vicinity", "filter_status", "filter", "coding")
 """Registers that a board which streams no clicks has not."""
-
-IN_MEMORY = ("sequence_levels", "sequence_clocks")
-"""Registers behind the `program` bus."""
 
 ACCIDENTAL = ("accidental_clocks", "pattern_shifted")
 """Registers that only boards with accidental counters have."""
@@ -75,6 +86,7 @@ def identity(parameters, build):
         "pps": parameters.pps,
         "ten_mhz": parameters.ten_mhz,
     }
+    branches = {"segments": BRANCH_SEGMENTS, "latency": parameters.branch_latency} if parameters.sequencer else {}
     return {
         "magic": MAGIC,
         "contract_version": CONTRACT_VERSION,
@@ -87,6 +99,7 @@ def identity(parameters, build):
         "delay_ticks": (1 << parameters.delay_bits) - 1,
         "sequence_segments": SEGMENTS if parameters.sequencer else 0,
         "trigger_latency": parameters.trigger_latency if parameters.sequencer else 0,
+        "branches": BY_NAME["branches"].pack(**branches),
         "features": parameters.features,
         "histogram_bins": parameters.histogram_bins,
         "feed_forward": parameters.pulses and parameters.pulses | parameters.action_latency << 8,
@@ -415,11 +428,13 @@ class RegisterFile(wiring.Component):
         (setup,), (attempts,), (timeout,) = (by_name[f"sequence_{n}"] for n in ("setup", "attempts", "timeout"))
         (manual,), (command,) = by_name["trigger_manual"], by_name["sequence_command"]
         (status,), (begun,) = by_name["sequence_status"], by_name["sequence_begun"]
+        (branches,), (branched,) = by_name["sequence_branches"], by_name["sequence_branched"]
         fields = {field.name: field for field in BY_NAME["sequence_setup"].fields}
         m.d.sync += [program.address.eq(request.address), program.value.eq(request.value)]
         m.d.comb += [
             program.write.eq(_any(by_name[name][0].written for name in IN_MEMORY)),
             *(sequence[name].eq(setup.value[f.low :][: f.width]) for name, f in fields.items()),
+            sequence.branches.eq(branches.value),
             sequence.attempts.eq(attempts.value),
             sequence.timeout.eq(timeout.value),
             Cat(sequence.manual, sequence.levels).eq(manual.value),
@@ -427,6 +442,7 @@ class RegisterFile(wiring.Component):
             sequence.changed.eq(_any(by_name[name][0].written for name in SEQUENCING)),
             status.value.eq(Cat(self.status.running, self.status.end)),
             begun.value.eq(self.status.begun),
+            branched.value.eq(self.status.branched),
         ]
 
     def _connect_sync(self, m, cells):
@@ -444,6 +460,9 @@ class RegisterFile(wiring.Component):
 def _within(address, addresses):
     if len(addresses) == 1:
         return address == addresses.start
+    bits = len(addresses).bit_length() - 1
+    if len(addresses) == 1 << bits and addresses.start % len(addresses) == 0:
+        return address[bits:] == addresses.start >> bits
     return (address >= addresses.start) & (address < addresses.stop)
 
 

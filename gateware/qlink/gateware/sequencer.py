@@ -7,9 +7,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from qlink.firmware_bridge.registers import TRIGGERS, SequenceEnd
 
 from .attempt import NEVER
-from .interface import ProgramBus, SequenceSettings, SequenceStatus
+from .branches import Branches
+from .interface import BranchChoice, ProgramBus, SequenceSettings, SequenceStatus
 from .pipeline import delayed
-from .program import FILLING, Player
+from .program import FILLING, Player, Segment
 
 __all__ = ["SequenceFlow", "Sequencer"]
 
@@ -18,6 +19,7 @@ SHOWN = 1  # clocks from the first one of an attempt's program to that in which 
 SequenceFlow = data.StructLayout(
     {
         **{name: 1 for name in ("begin", "hold", "success", "ending", "own", "reference", "playing", "busy")},
+        "branch": BranchChoice,
         "deadline": 32,
     }
 )
@@ -30,6 +32,9 @@ class Sequencer(wiring.Component):
     With its own reference, an attempt begins in the clock after the last one's end; otherwise with `begin`, which is
     not looked at before the end. Every end puts all triggers at their idle level.
 
+    A herald that has a branch lets one attempt play the branch: the first whose triggers begin `FILLING + 4` clocks
+    later, or after that. It takes the place of one that waits for its attempt, unless that is of the same outcome.
+
     Members
     -------
     settings : In(SequenceSettings)
@@ -39,6 +44,7 @@ class Sequencer(wiring.Component):
     begin : In(1), an attempt has started at the reference input
     hold : In(1), with its own reference: begin no attempt now
     heralds : In(4), one bit an outcome, each high for a clock
+    branch : In(BranchChoice), in the same clock
     success, ending : In(1), so is a herald of another board, and one that ends the sequence
     skip : In(32), clocks that pass at the coming edge besides the one
     reference : Out(1), there is a reference at subtick 0
@@ -57,6 +63,7 @@ class Sequencer(wiring.Component):
     begin: In(1)
     hold: In(1)
     heralds: In(4)
+    branch: In(BranchChoice)
     success: In(1)
     ending: In(1)
     skip: In(32)
@@ -76,7 +83,7 @@ class Sequencer(wiring.Component):
         rewind, refuse, halt, finish = Signal(), Signal(), Signal(), Signal()
         ready = self._start(m, settings, rewind, refuse, halt | finish)
         reason, patience = self._halt(m, settings, rewind, ready, halt)
-        spare = self._play(m, settings, rewind, ready, halt, finish)
+        spare, branching = self._play(m, settings, rewind, ready, halt, finish)
 
         with m.If(refuse):
             m.d.sync += self.status.end.eq(SequenceEnd.REFUSED)
@@ -86,7 +93,7 @@ class Sequencer(wiring.Component):
             m.d.sync += self.status.end.eq(Mux(halt, reason, SequenceEnd.DONE))
 
         set_anew = settings.as_value() != self.settings.as_value()
-        changing = set_anew | rewind | refuse | halt | self.begin | self.heralds.any() | self.success
+        changing = set_anew | rewind | refuse | halt | self.begin | self.heralds.any() | self.success | branching
         m.d.comb += [
             self.busy.eq(changing | (self.status.running & ~ready) | (spare < 0) | (patience < 0)),
             self.deadline.eq(Mux(spare < patience, spare, patience)),
@@ -141,17 +148,14 @@ class Sequencer(wiring.Component):
         return reason, patience
 
     def _play(self, m, settings, rewind, ready, halt, finish):
-        """Let one segment follow the other. Returns the clocks left before something happens."""
-        m.submodules.player = player = Player()
-        connect(m, flipped(self.program), player.bus)
-        coming = player.segment
+        """Let one segment follow the other. Returns the clocks left before something happens, and whether a branch is
+        on its way."""
+        coming, advance, branched = Signal(Segment), Signal(), Signal()
+        branching = self._fetch(m, settings, rewind, ready, advance, coming, branched)
         playing, on, last = Signal(), Signal(TRIGGERS), Signal()
         left, spare = Signal(signed(33)), Signal(signed(33))
-        over, final, advance, begun = Signal(), Signal(), Signal(), Signal()
+        over, final, begun = Signal(), Signal(), Signal()
         m.d.comb += [
-            player.rewind.eq(rewind),
-            player.segments.eq(settings.segments),
-            player.advance.eq(advance),
             over.eq(left < 0),
             final.eq(self._final(m, settings, ready, advance & coming.first)),
             finish.eq(ready & playing & over & last & final),
@@ -172,13 +176,37 @@ class Sequencer(wiring.Component):
         m.d.sync += begun.eq(advance & coming.first & ~halt & ~rewind)
         m.d.comb += self.reference.eq(delayed(m, begun & ~settings.external, SHOWN))
         with m.If(rewind):
-            m.d.sync += self.status.begun.eq(0)
+            m.d.sync += [self.status.begun.eq(0), self.status.branched.eq(0)]
         with m.Elif(begun):
-            m.d.sync += self.status.begun.eq(self.status.begun + 1)
+            m.d.sync += [
+                self.status.begun.eq(self.status.begun + 1),
+                self.status.branched.eq(self.status.branched + branched),
+            ]
 
         level = settings.idle ^ (on & playing.replicate(TRIGGERS))
         m.d.sync += self.triggers.eq(settings.manual & settings.levels | ~settings.manual & level)
-        return spare
+        return spare, branching
+
+    def _fetch(self, m, settings, rewind, ready, advance, coming, branched):
+        """Have the next segment at hand, of the program or of a branch. Returns whether that is about to change."""
+        m.submodules.player = player = Player()
+        m.submodules.branches = branches = Branches()
+        connect(m, flipped(self.program), player.bus)
+        chosen = Signal()  # it is of a branch
+        m.d.comb += [
+            *(getattr(branches.bus, name).eq(getattr(self.program, name)) for name in ("address", "value", "write")),
+            branches.herald.eq(self.branch),
+            branches.enable.eq(ready),
+            chosen.eq(branches.ready & player.segment.first),
+            player.segments.eq(settings.segments),
+            player.rewind.eq(rewind),
+            player.advance.eq(advance & ~chosen),
+            branches.advance.eq(advance & chosen),
+            coming.eq(Mux(chosen, branches.segment, player.segment)),
+            coming.first.eq(player.segment.first & ~branches.inside),
+        ]
+        m.d.sync += branched.eq(chosen)
+        return branches.busy
 
     def _final(self, m, settings, ready, begins):
         """Whether the attempt that runs is the last one."""
