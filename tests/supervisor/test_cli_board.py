@@ -235,9 +235,12 @@ def test_info_says_what_a_board_has_and_what_not(monkeypatch: pytest.MonkeyPatch
     few = words(pps=False, ten_mhz=False)
     for nothing in ("triggers none", "time inputs none", "boards in step no lines", "near heralds no such choice"):
         assert nothing in few
+    assert "branches none" in few
     many = words(features=3, sequence_segments=65, triggers=6, sync_latency=117, pulses=4, outputs=2, vicinity_ticks=99)
     assert "patterns 8, with accidental counters and with multiplicities and guard times" in many
-    assert "triggers 6 with a pin boards in step 117 clocks behind" in many
+    assert "triggers 6 with a pin branches none boards in step 117 clocks behind" in many
+    branches = words(sequence_segments=65, branch_segments=64, branch_latency=8)
+    assert "branches 64 segments an outcome, 40 ns after the herald at the soonest" in branches
     assert "4 pulses an outcome, 2 outputs" in many
     assert "time inputs PPS and 10 MHz near heralds up to 99 ticks" in many
 

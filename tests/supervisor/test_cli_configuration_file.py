@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qlink.firmware_bridge.configuration import (
+    Branch,
     Configuration,
     Gate,
     Identity,
@@ -40,6 +41,8 @@ IDENTITY = Identity(
     delay_ticks=16_383,
     sequence_segments=65,
     trigger_latency=4,
+    branch_segments=64,
+    branch_latency=8,
     sync_latency=117,
     features=Feature.ACCIDENTALS | Feature.MULTIPLICITY,
     pulses=4,
@@ -83,6 +86,10 @@ timeout = 5_000
 idle_high = [7]
 windows = { 0 = [[0, 5], [20, 25]], 7 = [[10, 120]] }
 
+[sequence.branches."phi+"]
+period = 300
+windows = { 0 = [[0, 5]], 3 = [[40, 60], [100, 250]] }
+
 [sync]
 role = "leader"
 await_ready = true
@@ -118,6 +125,7 @@ MEANT = Configuration(
         stop_on=frozenset({Outcome.PSI_MINUS}),
         timeout=5_000,
         idle_high=frozenset({7}),
+        branches={Outcome.PHI_PLUS: Branch(300, {0: (Window(0, 5),), 3: (Window(40, 60), Window(100, 250))})},
     ),
     sync=Sync(Role.LEADER, await_ready=True, ready_timeout=1_000, stop_on_success=True),
     accidental_clocks=200,
@@ -188,15 +196,17 @@ patterns = st.builds(
     maximum=wholes,
     guard=wholes,
 )
+windows = st.dictionaries(small, st.lists(st.builds(Window, wholes, wholes), max_size=3).map(tuple), max_size=3)
 sequences = st.builds(
     Sequence,
     period=wholes,
-    windows=st.dictionaries(small, st.lists(st.builds(Window, wholes, wholes), max_size=3).map(tuple), max_size=3),
+    windows=windows,
     reference=st.sampled_from(ReferenceSource),
     attempts=wholes,
     stop_on=st.frozensets(outcomes),
     timeout=wholes,
     idle_high=channels,
+    branches=st.dictionaries(outcomes, st.builds(Branch, period=wholes, windows=windows), max_size=2),
 )
 syncs = st.builds(
     Sync,
@@ -248,6 +258,7 @@ def test_a_file_says_all_that_a_board_can_be_set_to(tmp_path: Path) -> None:
         (Configuration, {*schema.FIELDS, "patterns"}),
         (Pattern, schema.PATTERN),
         (Sequence, schema.SEQUENCE),
+        (Branch, schema.BRANCH),
         (Sync, schema.SYNC),
         (Pulse, schema.PULSE),
     ],
@@ -262,6 +273,7 @@ def test_no_field_of_a_configuration_is_out_of_a_files_reach(kind: Any, keys: An
         ("The file", {*schema.FIELDS, "patterns", "window"}),
         ("A pattern", schema.PATTERN),
         ("`[sequence]`", schema.SEQUENCE),
+        ("A branch, `[sequence.branches.psi-]`", schema.BRANCH),
         ("`[sync]`", schema.SYNC),
         ("A pulse of `[actions]`", schema.PULSE),
     ],
@@ -304,6 +316,9 @@ def test_patterns_can_be_tables_of_their_own(tmp_path: Path) -> None:
         ("perod = 9", "'perod' is unknown: there are window, patterns, mode, gates, attempt_clocks"),
         ("[sequence]\nperod = 9", r"'perod' in \[sequence\] is unknown: there are period, windows, reference"),
         ("[sequence]", "sequence.period is missing"),
+        ("[sequence]\nperiod = 9\nbranches.psi- = {}", "sequence.branches.psi-.period is missing"),
+        ("[sequence]\nperiod = 9\nbranches.psi = {}", r"'psi' in \[sequence.branches\] is unknown: there are phi\+"),
+        ("sequence = { period = 9, branches.psi-.attempts = 3 }", r"'attempts' in \[sequence.branches.psi-\] is unkn"),
         ("[sync]", "sync.role is missing"),
         ("[actions]\npsi = []", r"'psi' in \[actions\] is unknown: there are phi\+, psi-, psi\+, phi-"),
         ("[actions]\npsi- = [{}]", r"actions.psi-\[0\].output is missing"),

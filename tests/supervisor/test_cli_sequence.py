@@ -77,7 +77,7 @@ class Opened:
         self.done.append("stop")
 
     def sequence_status(self) -> SequenceStatus:
-        return SequenceStatus(running=False, end=SequenceEnd.HERALD, attempts=1234)
+        return SequenceStatus(running=False, end=SequenceEnd.HERALD, attempts=1234, branched=77)
 
     def events(self, timeout_s: float) -> Batch:
         raise EndOfStream("no more")
@@ -121,9 +121,11 @@ def test_runs_a_sequence_and_says_how_it_ended(opened: Opened, file: Path) -> No
     result = CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file), "--json"])
     assert json.loads(result.output)["end"] == "HERALD"
     assert json.loads(result.output)["attempts"] == 1234
+    assert json.loads(result.output)["branched"] == 77
     order = ["configure", "start", "start the sequence", "stop the sequence", "stop", "close"]
     assert opened.done == order
-    assert "1,234" in CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file)]).output
+    words = " ".join(CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file)]).output.split())
+    assert "attempts 1,234 with a branch 77" in words
 
 
 def test_numbers_the_first_attempt_before_the_board_runs(opened: Opened, file: Path) -> None:

@@ -163,6 +163,7 @@ def info(url: str, as_json: bool) -> None:
         ("tick", f"{identity.tick_fs / 1e3:g} ps"),
         ("delays", f"up to {identity.delay_ticks:,} ticks an input" if identity.delay_ticks else "none"),
         ("triggers", f"{identity.triggers} with a pin" if identity.sequence_segments else "none"),
+        ("branches", _branches(identity)),
         ("boards in step", f"{identity.sync_latency} clocks behind" if identity.sync_latency else "no lines for it"),
         ("histogram", f"{identity.histogram_bins:,} bins" if identity.histogram_bins else "none"),
         ("feed-forward", _feed_forward(identity)),
@@ -182,6 +183,13 @@ def _pattern_features(identity: Identity) -> str:
 
 def _time_inputs(identity: Identity) -> list[str]:
     return [name for name, there in {"PPS": identity.pps, "10 MHz": identity.ten_mhz}.items() if there]
+
+
+def _branches(identity: Identity) -> str:
+    if not identity.branch_segments:
+        return "none"
+    ns = identity.branch_latency * 1e9 / identity.clock_hz
+    return f"{identity.branch_segments} segments an outcome, {ns:g} ns after the herald at the soonest"
 
 
 def _feed_forward(identity: Identity) -> str:

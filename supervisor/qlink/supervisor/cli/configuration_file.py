@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from qlink.firmware_bridge.configuration import (
+    Branch,
     Configuration,
     Gate,
     Pattern,
@@ -40,14 +41,18 @@ PATTERN: Mapping[str, Reader[Any]] = {
     "maximum": whole,
     "guard": whole,
 }
-SEQUENCE: Mapping[str, Reader[Any]] = {
+BRANCH: Mapping[str, Reader[Any]] = {
     "period": whole,
     "windows": numbered(several(span(Window))),
+}
+SEQUENCE: Mapping[str, Reader[Any]] = {
+    **BRANCH,
     "reference": word({source.value: source for source in ReferenceSource}),
     "attempts": whole,
     "stop_on": distinct(word(OUTCOMES)),
     "timeout": whole,
     "idle_high": CHANNELS,
+    "branches": worded(OUTCOMES, table(Branch, BRANCH, needed=("period",))),
 }
 SYNC: Mapping[str, Reader[Any]] = {
     "role": word({role.value: role for role in Role}),

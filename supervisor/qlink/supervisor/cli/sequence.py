@@ -73,6 +73,7 @@ def sequence(url: str, file: Path, seconds: float, number: int | None, as_json: 
     rows = (
         ("ended by", status.end.name.lower() if status.end else "the end of the time given"),
         ("attempts", f"{status.attempts:,}"),
+        ("with a branch", f"{status.branched:,}"),
         ("heralds", f"{heralds:,}"),
     )
     stdout().print(table(url, ("", ""), rows))
