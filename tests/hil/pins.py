@@ -10,7 +10,7 @@ from cocotb.task import resume
 from cocotb.triggers import FallingEdge, RisingEdge, Timer, ValueChange
 from cocotb.utils import get_sim_time
 
-from qlink.firmware_bridge.registers import OUTPUTS
+from qlink.firmware_bridge.registers import OUTPUTS, TRIGGERS
 from qlink.sim.sources import INPUTS
 
 CLOCK_PS = 5000
@@ -108,15 +108,16 @@ class Ft245Pins(PinLink):
 
 
 class PinStimulus:
-    """Edges on the input pins, one clock a tick, and a watch on the herald pins."""
+    """Edges on the input pins, one clock a tick, and a watch on the outputs."""
 
     def __init__(self, dut):
         self._dut = dut
         self._last, self._pulses = [], []  # times of edges and of herald pulses, ps
-        self._actions, self._levels = [], 0  # changes of the outputs: time, output, level; and as they are
+        self._changes = {"actions": [], "triggers": []}  # of feed-forward's outputs and triggers: time, number, level
         self._set(())
         cocotb.start_soon(self._watch())
-        cocotb.start_soon(self._watch_actions())
+        cocotb.start_soon(self._watch_levels("actions", OUTPUTS))
+        cocotb.start_soon(self._watch_levels("triggers", TRIGGERS))
 
     def edges(self, edges):
         resume(self._make)(edges)
@@ -127,18 +128,25 @@ class PinStimulus:
         return [(pulse - edge) // CLOCK_PS for edge, pulse in zip(last, pulses, strict=True)]
 
     def actions(self):
-        made = self._made
-        changes, self._actions = self._actions, []
-        return [((time - made) // CLOCK_PS, output, level) for time, output, level in changes if time > made]
+        return self._changed("actions")
 
-    async def _watch_actions(self):
+    def triggers(self):
+        return self._changed("triggers")
+
+    def _changed(self, name):
+        made = self._made
+        changes, self._changes[name] = self._changes[name], []
+        return [((time - made) // CLOCK_PS, number, level) for time, number, level in changes if time > made]
+
+    async def _watch_levels(self, name, count):
+        port, before = getattr(self._dut, name), 0
         while True:
-            await ValueChange(self._dut.actions)
-            levels = int(self._dut.actions.value)
-            for output in range(OUTPUTS):
-                if (levels ^ self._levels) >> output & 1:
-                    self._actions.append((get_sim_time("ps"), output, levels >> output & 1))
-            self._levels = levels
+            await ValueChange(port)
+            levels = int(port.value)
+            for number in range(count):
+                if (levels ^ before) >> number & 1:
+                    self._changes[name].append((get_sim_time("ps"), number, levels >> number & 1))
+            before = levels
 
     async def _make(self, edges):
         now = 0

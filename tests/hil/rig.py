@@ -29,6 +29,10 @@ class Stimulus(Protocol):
         """Since the last `edges`: ticks after its last edge, output of feed-forward, its new level."""
         ...
 
+    def triggers(self) -> list[tuple[int, int, int]]:
+        """Since the last `edges`: clocks after its last edge, trigger, its new level."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Rig:
@@ -51,3 +55,8 @@ class Rig:
         if self.stimulus is None:
             raise NeedsStimulus("nothing watches the outputs")
         return self.stimulus.actions()
+
+    def triggers(self) -> list[tuple[int, int, int]]:
+        if self.stimulus is None:
+            raise NeedsStimulus("nothing watches the triggers")
+        return self.stimulus.triggers()

@@ -12,11 +12,13 @@ from tests.hil.rig import Rig
 
 from qlink.firmware_bridge.actions import earliest_start
 from qlink.firmware_bridge.configuration import (
+    Branch,
     Configuration,
     Gate,
     Outcome,
     Pattern,
     Pulse,
+    ReferenceSource,
     Sequence,
     SequenceStatus,
     Window,
@@ -152,6 +154,29 @@ def a_board_makes_its_own_attempts(rig: Rig) -> None:
     assert board.sequence_status() == SequenceStatus(running=False, end=SequenceEnd.DONE, attempts=25)
     assert after.attempts - before.attempts == 25
     assert after.references_doubled == before.references_doubled
+
+
+def a_herald_has_the_next_attempt_play_its_branch(rig: Rig) -> None:
+    board, samples = rig.board, rig.board.identity.samples
+    if not board.identity.branch_segments:
+        pytest.skip("this board has no branches")
+    branch = Branch(40, {0: (Window(2, 4),), 1: (Window(10, 20),)})
+    sequence = Sequence(30, {0: (Window(0, 5),)}, ReferenceSource.EXTERNAL, branches={Outcome.PHI_MINUS: branch})
+    pattern = Pattern(frozenset({0}), 0, Outcome.PHI_MINUS)
+    gates = {0: Gate(10 * samples, 20 * samples)}
+    board.configure(Configuration((pattern,), Mode.GATED, gates, attempt_clocks=40, sequence=sequence))
+    board.start()
+    board.start_sequence()
+    rig.edges((0, REFERENCE))
+    late = rig.pin_delay + board.identity.trigger_latency
+    program = [(late, 0, 1), (late + 5, 0, 0)]
+    assert rig.triggers() == program
+    rig.edges((0, REFERENCE), (12 * samples, 0), (80 * samples, REFERENCE))
+    assert rig.triggers() == [(late + 2, 0, 1), (late + 4, 0, 0), (late + 10, 1, 1), (late + 20, 1, 0)]
+    rig.edges((0, REFERENCE))
+    assert rig.triggers() == program
+    assert board.sequence_status() == SequenceStatus(running=True, end=SequenceEnd.NONE, attempts=4, branched=1)
+    board.stop()
 
 
 def nothing_counts_while_stopped(rig: Rig) -> None:
@@ -298,6 +323,7 @@ SCENARIOS = (
     pins_fire_at_the_latency_that_the_board_states,
     only_gated_clicks_of_this_attempt_count,
     a_board_makes_its_own_attempts,
+    a_herald_has_the_next_attempt_play_its_branch,
     nothing_counts_while_stopped,
     inputs_are_delayed_by_single_ticks,
     edges_of_another_clock_are_timed,

@@ -10,6 +10,7 @@ from tests.hil.scenarios import SCENARIOS
 
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.events import CLICK
+from qlink.firmware_bridge.registers import TRIGGERS
 from qlink.firmware_bridge.transport import open_transport
 from qlink.gateware.parameters import Parameters
 from qlink.sim.actions import captured
@@ -26,6 +27,7 @@ class TwinPort:
         self._twin = twin
         self._last: list[int] = []
         self._tick = 0
+        self._triggers = 0  # their levels, as `triggers` saw them last
         self._early = b""  # came up while edges were made
 
     def read(self, size: int, timeout_s: float) -> bytes:
@@ -64,6 +66,15 @@ class TwinPort:
     def actions(self) -> list[tuple[int, int, int]]:
         changes = captured(self._twin.pulses(), self._twin.samples)
         return [(tick - self._tick, output, level) for tick, output, level in changes]
+
+    def triggers(self) -> list[tuple[int, int, int]]:
+        changes = []
+        for pulse in self._twin.pulses():
+            before, self._triggers = self._triggers, int(pulse["triggers"])
+            changed = [trigger for trigger in range(TRIGGERS) if (before ^ self._triggers) >> trigger & 1]
+            since = int(pulse["clock"]) - self._tick // self._twin.samples
+            changes += [(since, trigger, self._triggers >> trigger & 1) for trigger in changed if since > 0]
+        return changes
 
 
 @pytest.fixture
