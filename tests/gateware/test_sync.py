@@ -1,6 +1,7 @@
 """Two boards joined line to line, with whatever can go wrong on a line."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -8,7 +9,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from qlink.firmware_bridge.registers import SYNC_BIT_CLOCKS, SYNC_FRAME_BITS, SequenceEnd
+from qlink.firmware_bridge.registers import BY_NAME, SYNC_BIT_CLOCKS, SYNC_FRAME_BITS, SequenceEnd
 from qlink.firmware_bridge.wire import HeraldFlag
 from qlink.gateware.detection import Detection
 from qlink.gateware.parameters import Parameters
@@ -22,7 +23,8 @@ LEADER, FOLLOWER = range(2)
 READY, TRIGGER, SUCCESS = range(3)
 PERIOD, ATTEMPT, CLICK = 300, 260, 200  # clocks; both boards' detectors click so long after the leader's reference
 MESSAGE = SYNC_BIT_CLOCKS * SYNC_FRAME_BITS
-FIRST_CLOCKS = 0x11  # of a program
+FIRST_CLOCKS, FIRST_OF_BRANCH = 0x111, 0x000  # behind the bus
+FOLLOWED = 240  # clocks of a follower's program and branch
 SETUP = 60
 NOTHING_WRONG = {"missed": 0, "doubled": 0, "corrupt": 0, "disagreed": 0}
 
@@ -58,6 +60,7 @@ class Board:
     lines: list[int] = field(default_factory=list)
     end: SequenceEnd = SequenceEnd.NONE
     running: bool = False
+    branched: int = 0
 
     @property
     def numbers(self):
@@ -80,40 +83,58 @@ def registers(sync, **sequence):
     }
 
 
-def joined(clocks, noise=(), *, leader=None, follower=None, stop_on=0, clicks=lambda clock: (True, True), number=0):
-    """Run both for so many clocks; `noise` are (clock, board that hears it, line)."""
+async def write(ctx, program, words):
+    for address, value in words.items():
+        ctx.set(program.address, address)
+        ctx.set(program.value, value)
+        ctx.set(program.write, 1)
+        await ctx.tick()
+    ctx.set(program.write, 0)
+
+
+def joined(
+    clocks, noise=(), *, leader=None, follower=None, stop_on=0, clicks=lambda clock: (True, True), number=0, branch=0
+):
+    """Run both for so many clocks; `noise` are (clock, board that hears it, line).
+
+    With a `branch`, the leader's attempts after a herald last so many clocks, and the follower has a sequence, too.
+    """
     dut, seen = Pair(), [Board(), Board()]
     disturbed = {}
     for clock, board, line in noise:
         disturbed[clock, board] = disturbed.get((clock, board), 0) ^ 1 << line
     settings = [
-        registers({"leader": 1, **(leader or {})}, segments=1, stop_on=stop_on),
-        registers({"follower": 1, **(follower or {})}),
+        registers({"leader": 1, **(leader or {})}, segments=1, stop_on=stop_on, branches=branch > 0),
+        registers({"follower": 1, **(follower or {})}, segments=branch > 0, external=1, branches=branch > 0),
+    ]
+    words = BY_NAME["branch_segment"]
+    programs = [
+        {FIRST_CLOCKS: PERIOD, FIRST_OF_BRANCH: words.pack(clocks=branch, last=1)},
+        {FIRST_CLOCKS: FOLLOWED, FIRST_OF_BRANCH: words.pack(clocks=FOLLOWED, last=1)},
     ]
 
     async def drive(ctx):
-        program = dut.boards[LEADER].program
-        ctx.set(program.address, FIRST_CLOCKS)
-        ctx.set(program.value, PERIOD)
-        ctx.set(program.write, 1)
+        for board, program in zip(dut.boards, programs, strict=True):
+            await write(ctx, board.program, program)
         for board, values in zip(dut.boards, settings, strict=True):
             sync = {**values["sync"], "number": number, "take": 1}
             ctx.set(board.settings, {"restart": 1, **values, "sync": sync})
             ctx.set(board.heralds.ready, 1)
         await ctx.tick()
-        ctx.set(program.write, 0)
         for board in dut.boards:
             ctx.set(board.settings.restart, 0)
             ctx.set(board.settings.sync.take, 0)
         await ctx.tick().repeat(SETUP)
-        ctx.set(dut.boards[LEADER].settings.sequence.start, 1)
+        for board in dut.boards:
+            ctx.set(board.settings.sequence.start, 1)
         for clock in range(clocks):
             step(ctx, clock)
             await ctx.tick()
-            ctx.set(dut.boards[LEADER].settings.sequence.start, 0)
+            for board in dut.boards:
+                ctx.set(board.settings.sequence.start, 0)
         for board, told in zip(dut.boards, seen, strict=True):
             status = ctx.get(board.status)
-            told.end, told.running = SequenceEnd(status.end), bool(status.running)
+            told.end, told.running, told.branched = SequenceEnd(status.end), bool(status.running), status.branched
 
     def step(ctx, clock):
         attempts = seen[LEADER].attempts
@@ -162,6 +183,15 @@ def test_both_ends_agree_on_the_number_of_every_attempt(calm):
     assert [tick for _, tick, _ in leader.heralds] == [tick for _, tick, _ in follower.heralds]
     assert leader.counts == follower.counts == NOTHING_WRONG
     assert {flags for board in calm for _, _, flags in board.heralds} == {HeraldFlag.GATED}
+
+
+def test_branches_keep_both_in_step():
+    leader, follower = joined(1_900, number=2**40 + 250, branch=420)
+    assert [b - a for a, b in pairwise(leader.attempts)] == [PERIOD, 420, 420, 420]  # the first one heralds, too
+    assert [b - a for a, b in zip(leader.attempts, follower.attempts, strict=True)] == [SYNC_LATENCY] * 5
+    assert leader.numbers == follower.numbers == [2**40 + 250 + n for n in range(1, 6)]
+    assert leader.counts == follower.counts == NOTHING_WRONG
+    assert (leader.branched, follower.branched) == (4, 4)
 
 
 def dropped(calm, clock):
