@@ -195,7 +195,7 @@ def inputs_are_delayed_by_single_ticks(rig: Rig) -> None:
     board.configure(Configuration((Pattern(frozenset({0, 1}), 1),), delays=delays))
     board.start()
     rig.edges((0, 0), (13 * samples, 1))
-    rig.edges((0, 0), (12 * samples, 1), (100 * samples, 0))  # a clock too early
+    rig.edges((0, 0), (10 * samples, 1), (100 * samples, 0))  # too early, with one sample a clock, too
     board.stop()
     heralds = _rest(rig, "heralds")
     assert [list(ages) for ages in heralds["ages"][:, :2]] == [[1, 0]]
