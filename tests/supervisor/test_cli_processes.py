@@ -132,8 +132,12 @@ def test_broken_pipe_ends_quietly(home: Path) -> None:
 
 
 def test_demo_sums_up(tmp_path: Path) -> None:
-    (summary,) = lines(qlinkctl(tmp_path, "demo", "--duration", "2", "--seed", "7", "--json"))
-    assert summary["seed"] == 7
-    assert summary["lost"] == 0
-    assert {tenant["name"] for tenant in summary["tenants"]} == {"alice-qkd", "sensing"}
-    assert sum(tenant["pairs"] for tenant in summary["tenants"]) > 0
+    for duration in (2, 10, 40):  # the demo runs by the clock on the wall: on a busy machine the first pair takes longer
+        (summary,) = lines(qlinkctl(tmp_path, "demo", "--duration", str(duration), "--seed", "7", "--json"))
+        assert summary["seed"] == 7
+        assert summary["lost"] == 0
+        assert {tenant["name"] for tenant in summary["tenants"]} == {"alice-qkd", "sensing"}
+        pairs = sum(tenant["pairs"] for tenant in summary["tenants"])
+        if pairs:
+            break
+    assert pairs > 0
