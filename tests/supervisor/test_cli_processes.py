@@ -132,7 +132,7 @@ def test_broken_pipe_ends_quietly(home: Path) -> None:
 
 
 def test_demo_sums_up(tmp_path: Path) -> None:
-    for duration in (2, 10, 40):  # the demo runs by the clock on the wall: on a busy machine the first pair takes longer
+    for duration in (2, 10, 40):  # by the clock on the wall: on a busy machine the first pair takes longer
         (summary,) = lines(qlinkctl(tmp_path, "demo", "--duration", str(duration), "--seed", "7", "--json"))
         assert summary["seed"] == 7
         assert summary["lost"] == 0
