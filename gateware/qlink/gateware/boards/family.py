@@ -52,7 +52,7 @@ def _ecp5_arguments(platform: Any) -> list[str]:
         *("--package", platform._nextpnr_package_options[platform.package].upper()),
         *("--speed", platform.speed),
         *("--lpf", f"{NAME}.lpf", "--textcfg", f"{NAME}.config"),
-        *("--router", "router2"),
+        *("--placer", "static", "--router", "router2"),  # of the whole engine, only this placer's layout can be routed
     ]
 
 
