@@ -40,7 +40,7 @@ def _profile(name: str, platform: type, **fields: Any) -> Profile:
     )
 
 
-ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform, sizes=_SMALLER)
+ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform, sizes=_SMALLER, verified=True)
 ECPIX5_85F = _profile(
     "ecpix5-85f",
     ECPIX585Platform,
