@@ -1,6 +1,6 @@
 """From events to the words of their records, and from many sources to one stream of records."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -33,27 +33,29 @@ class Serialiser(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         count = record_words(self._kind)
-        record = self.records.payload
-        held, holding = Signal(self.events.payload.shape()), Signal()
-        position = Signal(range(count))
+        record, event = self.records.payload, self.events.payload
+        held, page = Signal(count * WORD_BITS), Signal.like(record.page)  # the next word is at the low end
+        position, holding = Signal(range(count)), Signal()
         at_end = position == count - 1
-        head = head_word(Const(self._kind, KIND_BITS), held.tick)
-        bits = Cat(head, held.as_value()[len(held.tick) :])
-        words = Array(bits.word_select(n, WORD_BITS) for n in range(count))
         room = ~self.records.valid | self.records.ready
 
         m.d.comb += self.events.ready.eq(~holding)
         with m.If(~holding):  # whether it is valid or not: so that nothing but a register enables so many bits
-            m.d.sync += [held.eq(self.events.payload), holding.eq(self.events.valid)]
+            head = head_word(Const(self._kind, KIND_BITS), event.tick)
+            m.d.sync += [
+                held.eq(Cat(head, event.as_value()[len(event.tick) :])),
+                page.eq(event.tick[OFFSET_BITS:]),
+                holding.eq(self.events.valid),
+            ]
         with m.If(room):
             m.d.sync += [
                 self.records.valid.eq(holding),
-                record.word.eq(words[position]),
-                record.page.eq(held.tick[OFFSET_BITS:]),
+                record.word.eq(held[:WORD_BITS]),
+                record.page.eq(page),
                 record.last.eq(at_end),
             ]
         with m.If(room & holding):
-            m.d.sync += position.eq(Mux(at_end, 0, position + 1))
+            m.d.sync += [held.eq(held[WORD_BITS:]), position.eq(Mux(at_end, 0, position + 1))]
             with m.If(at_end):
                 m.d.sync += holding.eq(0)
         return m
