@@ -303,12 +303,15 @@ def test_a_board_without_multiplicities_refuses_them(peer: Any) -> None:
             opened(peer).configure(_pattern(**limits))
 
 
-def test_multiplicities_and_guard_times_are_refused_in_gated_mode(board: Board) -> None:
-    gates = dict.fromkeys((0, 4), Gate(0, 50))
-    for limits in ({"minimum": 1}, {"maximum": 2}, {"guard": 9}):
-        gated = replace(_pattern(**limits), mode=Mode.GATED, gates=gates, attempt_clocks=20)
-        with pytest.raises(ConfigurationError, match="pattern 0: multiplicities and guard times are for free-running"):
-            board.configure(gated)
+def test_what_vetoes_is_looked_for_no_longer_than_an_attempt(board: Board) -> None:
+    gated = replace(_pattern(), mode=Mode.GATED, gates=dict.fromkeys((0, 4), Gate(0, 50)), attempt_clocks=20)
+    (pattern,) = gated.patterns
+    longest = 20 * board.identity.samples
+    for limits in ({"minimum": 1}, {"maximum": 2}, {"guard": longest}):
+        board.configure(replace(gated, patterns=(replace(pattern, **limits),)))
+    for limits in ({"guard": longest + 1}, {"maximum": 2, "window": longest + 1}):
+        with pytest.raises(ConfigurationError, match=f"= {longest + 1} is longer than the attempt of {longest} ticks"):
+            board.configure(replace(gated, patterns=(replace(pattern, **limits),)))
 
 
 LACKING: dict[str, tuple[dict[str, Any], Configuration, str]] = {

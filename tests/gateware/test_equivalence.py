@@ -137,8 +137,7 @@ def test_delivers_what_the_model_decides(board, mode, seed):
     rng = Random(f"{board.samples} {mode} {seed}")
     delay_ticks = (1 << board.delay_bits) - 1
     shape = Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + CLOCKS, delay_ticks)
-    limits = board.multiplicity and mode is Mode.FREE_RUNNING
-    shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency, multiplicity=limits)
+    shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency, multiplicity=board.multiplicity)
     shape = replace(shape, vetoes=not board.compact, window_ticks=(1 << board.window_bits) - 1)
     case = random_case(rng, shape, mode)
     model = observe(case.configuration, board.samples, case.edges, case.references, BEGIN + CLOCKS + REST)

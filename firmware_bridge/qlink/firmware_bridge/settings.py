@@ -323,13 +323,8 @@ def _check_gated(configuration: Configuration, identity: Identity) -> None:
         without = sorted((pattern.required | pattern.forbidden) - configuration.gates.keys())
         if without:
             raise ConfigurationError(f"pattern {number}: channel {without[0]} has no gate, which gated mode needs")
-        if pattern.minimum or pattern.maximum or pattern.guard:
-            raise ConfigurationError(
-                f"pattern {number}: multiplicities and guard times are for free-running mode, leave them at 0: "
-                "their decision could be attempts late"
-            )
-        if pattern.forbidden and pattern.reach > length:
+        if pattern.vetoed and pattern.reach > length:
             raise ConfigurationError(
                 f"pattern {number}, {'guard' if pattern.guard else 'window'} = {pattern.reach} is longer than the "
-                f"attempt of {length} ticks, and its forbidden channels are looked at for that long"
+                f"attempt of {length} ticks, and clicks that veto are looked for so long"
             )

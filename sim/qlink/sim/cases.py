@@ -83,9 +83,10 @@ def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:
     minimum = limited * rng.choice([0, 0, rng.randint(0, len(required))])
     maximum = limited * rng.choice([0, 0, rng.randint(minimum or len(required), len(required))])
     guarded = limited and rng.random() < 0.3
-    longest = min(longest, VETO_CLOCKS * shape.samples) if forbidden or maximum or guarded else longest
+    vetoed = forbidden or maximum or guarded
+    longest = min(longest, VETO_CLOCKS * shape.samples) if vetoed else longest
     longest = min(longest, shape.window_ticks)
-    window = rng.choice([rng.randint(0, 8), rng.randint(0, longest), longest])
+    window = rng.choice([rng.randint(0, min(8, longest) if vetoed else 8), rng.randint(0, longest), longest])
     shifted = rng.sample(required, rng.randint(0, len(required)))
     return Pattern(
         required=frozenset(required),
@@ -95,7 +96,7 @@ def random_pattern(rng: Random, shape: Shape, longest: int) -> Pattern:
         shifted=frozenset(shifted),
         minimum=minimum,
         maximum=maximum,
-        guard=rng.choice([window, rng.randint(window, longest)]) if guarded and window <= longest else 0,
+        guard=rng.choice([window, rng.randint(window, longest)]) if guarded else 0,
     )
 
 
