@@ -71,7 +71,7 @@ def test_a_bitstream_comes_out_and_its_report_says_how_fast_it_is(tmp_path):
     report = build(PROFILE, tmp_path, steps.append, core=Core)
     assert report.met
     assert report.bitstream.stat().st_size > 50_000
-    assert {timing.clock: round(timing.target_mhz) for timing in report.clocks} == {"system_clock": 100, "board": 100}
+    assert {timing.clock: round(timing.target_mhz) for timing in report.clocks} == {"system_clock": 125, "board": 100}
     assert report.latency.clocks == PROFILE.parameters.herald_latency + 2
     assert steps == ["elaborating", "synthesising", "placing and routing, seed 1", "packing the bitstream"]
 
@@ -94,7 +94,7 @@ def test_the_same_source_gives_the_same_bitstream(tmp_path):
 
 @pytest.mark.usefixtures("tools")
 def test_a_missed_timing_fails_names_the_path_and_leaves_no_bitstream(tmp_path):
-    with pytest.raises(TimingMissed, match=r"system_clock reaches \d+\.\d of 100.0 MHz at best \(seeds 1, 7") as caught:
+    with pytest.raises(TimingMissed, match=r"system_clock reaches \d+\.\d of 125.0 MHz at best \(seeds 1, 7") as caught:
         build(PROFILE, tmp_path, str, seeds=(1, 7), core=lambda profile: Core(profile, rounds=5))
     assert "core.total" in str(caught.value)
     assert not caught.value.report.met

@@ -32,7 +32,7 @@ def _profile(name: str, platform: type, **fields: Any) -> Profile:
         reference=_pmod(1, 1),
         heralds=tuple(_pmod(1, contact) for contact in _LOWER),
         triggers=tuple(_pmod(2, contact) for contact in (*_UPPER, *_LOWER)),
-        clock_hz=100_000_000,
+        clock_hz=125_000_000,
         baud=12_000_000,
         interface=2,
         programmers={"ft2232h": "ecpix5", "ft4232h": "ecpix5_r03"},
