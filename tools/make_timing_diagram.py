@@ -21,7 +21,7 @@ from qlink.gateware.parameters import Parameters
 from qlink.sim.sources import REFERENCE, clicks_of
 from qlink.sim.twin import Link, Twin, open_twin
 
-BOARD = Parameters()
+BOARD = Parameters(clock_hz=125_000_000)
 PERIOD = 50  # clocks of the triggers' program, and of an attempt
 REFERENCES = (0, 72)  # clocks in which an attempt begins; the second one finds no coincidence
 SHOWN = 130  # clocks
@@ -135,12 +135,17 @@ def draw(lines: Sequence[Row], path: Path) -> None:
     by_name = {row.name: (len(lines) - 1 - place, row) for place, row in enumerate(lines)}
     click = CLICKS[2][1]
     place, herald = by_name[f"herald of {OUTCOME.name}"]
-    arrow(axes, click, herald.highs[0][0], place + 0.85, f"{BOARD.herald_latency} clocks, always")
+    begin, end = herald.highs[0]
+    arrow(axes, click, begin, place + 0.85)
+    note(axes, end, place, f"{BOARD.herald_latency} clocks after the clock of the click that completes it, always")
     for pulse in PULSES:
         place, _ = by_name[f"action {pulse.output}"]
-        arrow(axes, click, click + pulse.start, place + 0.35, f"{pulse.start} ticks after the click")
+        arrow(axes, click, click + pulse.start, place + 0.35)
+        note(axes, click + pulse.start + pulse.width, place, f"{pulse.start} ticks after the click")
     place, _ = by_name["detector 0"]
-    axes.text(CLICKS[0][1] + 8, place + 0.3, "outside its gate: does not count", fontsize=8, color="#555753")
+    note(axes, CLICKS[1][1] + WIDTH, place, "the first click is outside its gate, and does not count")
+    place, _ = by_name["detector 1"]
+    note(axes, CLICKS[3][1] + WIDTH, place, "alone: no herald")
     axes.axvline(click, color="#555753", linewidth=0.8, linestyle=":")
     axes.set_xlim(-20, BOARD.samples * SHOWN)
     axes.set_xlabel(f"ticks of {BOARD.tick_fs / 1e6:g} ns after the first reference; a clock is {BOARD.samples} ticks")
@@ -150,9 +155,13 @@ def draw(lines: Sequence[Row], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def arrow(axes: Axes, begin: float, end: float, height: float, text: str) -> None:
+def arrow(axes: Axes, begin: float, end: float, height: float) -> None:
     axes.annotate("", (end, height), (begin, height), arrowprops={"arrowstyle": "->", "color": "#555753"})
-    axes.text(end + 45, height - 0.1, text, fontsize=8, color="#555753")
+
+
+def note(axes: Axes, end: float, place: float, text: str) -> None:
+    """Say something of the pulse that ends at `end`, to its right."""
+    axes.text(end + 8, place + 0.25, text, fontsize=8, color="#555753")
 
 
 def main() -> None:
