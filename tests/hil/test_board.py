@@ -47,6 +47,11 @@ class TwinPort:
         """Nothing to give up."""
 
     def edges(self, edges: Sequence[Edge]) -> None:
+        self.feed(edges)
+        self._early += self._twin.run(self._last[-1] - self._twin.now + SETTLE_CLOCKS)
+
+    def feed(self, edges: Sequence[Edge]) -> None:
+        """Have these edges come, and let no time pass."""
         samples = self._twin.samples
         start = (self._twin.now + 100) * samples
         clicks = np.zeros(len(edges), CLICK)
@@ -55,7 +60,6 @@ class TwinPort:
         self._tick = int(clicks["tick"][-1])
         self._last.append(self._tick // samples)
         self._twin.feed(clicks)
-        self._early += self._twin.run(self._last[-1] - self._twin.now + SETTLE_CLOCKS)
 
     def latencies(self) -> list[int]:
         last, self._last = self._last, []

@@ -34,7 +34,7 @@ class Parts(wiring.Component):  # type: ignore[misc]
     def __init__(self) -> None:
         bytes_ = stream.Signature(8)
         plain = {"samples": In(4), "reference": In(1), "pps": In(1), "ten_mhz": In(1)}
-        plain |= {"heralds": Out(4), "triggers": Out(8), "actions": Out(4)}
+        plain |= {"sync_in": In(3), "heralds": Out(4), "triggers": Out(8), "actions": Out(4), "sync_out": Out(3)}
         skipping = {"skip": In(32), "idle": Out(1), "deadline": Out(32)}
         super().__init__({**plain, **skipping, "upstream": Out(bytes_), "downstream": In(bytes_)})
 

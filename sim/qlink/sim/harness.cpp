@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <vector>
 
 #include "Vtwin.h"
@@ -22,6 +23,8 @@ constexpr uint64_t NEVER = UINT64_MAX;
 constexpr int OUTPUTS = 4;
 constexpr uint16_t FULL = (1 << SAMPLES) - 1;  // an output of feed-forward that is high throughout a clock
 constexpr uint64_t LONGEST_SKIP = UINT32_MAX;
+constexpr int LINES = 3;               // between two twins, each way
+constexpr uint32_t BETWEEN = 8;        // clocks from a message to the same one again
 
 // Pin levels of one clock; bit c * SAMPLES + s is channel c at subtick s.
 struct Levels {
@@ -51,6 +54,7 @@ struct twin {
         top.references = 0;
         top.pps = 0;
         top.ten_mhz = 0;
+        top.sync_in = 0;
         top.skip = 0;
         top.up_ready = 0;
         top.down_valid = 0;
@@ -117,42 +121,140 @@ struct twin {
         state.idle = top.idle && !top.up_valid;
     }
 
+    bool takes() { return top.up_valid && state.now >= next_up && !stalled(); }
+
+    // Why the coming clock cannot be worked on, or TWIN_REACHED.
+    twin_end obstacle(const twin_work &work) {
+        if (takes() && work.bytes_given == work.byte_capacity) return TWIN_FULL;
+        if (work.clicks_taken < work.click_count && work.clicks[work.clicks_taken].tick / SAMPLES < state.now)
+            return TWIN_CLICK_TOO_LATE;
+        return TWIN_REACHED;
+    }
+
+    // Set the inputs of the coming clock. Returns whether nothing comes in and nothing moves.
+    bool drive(twin_work &work) {
+        const Levels pins = levels(work);
+        top.samples = pins.samples;
+        top.references = pins.others[0];
+        top.pps = pins.others[PPS_SLOT - REFERENCE_SLOT];
+        top.ten_mhz = pins.others[PPS_SLOT + 1 - REFERENCE_SLOT];
+        top.up_ready = takes();
+        if (top.up_ready) {
+            work.bytes[work.bytes_given++] = top.up_payload;
+            next_up = state.now + options.clocks_per_byte;
+        }
+        const bool offers = work.requests_taken < work.request_count && state.now >= next_down;
+        top.down_valid = offers;
+        if (offers) {
+            top.down_payload = work.requests[work.requests_taken];
+            top.eval();  // `ready` may depend on what is offered
+            if (top.down_ready) {
+                work.requests_taken++;
+                next_down = state.now + options.clocks_per_byte;
+            }
+        }
+        return options.skipping && state.idle && !offers && pins.quiet();
+    }
+
     twin_end run(twin_work &work) {
-        work.clicks_taken = work.requests_taken = work.bytes_given = 0;
         for (uint64_t left = work.evaluations; state.now < work.until; left--) {
             if (left == 0) return TWIN_EVALUATED;
             if (work.until_answered && state.idle && work.bytes_given && work.requests_taken == work.request_count)
                 return TWIN_ANSWERED;
-
-            const bool takes = top.up_valid && state.now >= next_up && !stalled();
-            if (takes && work.bytes_given == work.byte_capacity) return TWIN_FULL;
-            if (work.clicks_taken < work.click_count && work.clicks[work.clicks_taken].tick / SAMPLES < state.now)
-                return TWIN_CLICK_TOO_LATE;
-
-            const Levels pins = levels(work);
-            top.samples = pins.samples;
-            top.references = pins.others[0];
-            top.pps = pins.others[PPS_SLOT - REFERENCE_SLOT];
-            top.ten_mhz = pins.others[PPS_SLOT + 1 - REFERENCE_SLOT];
-            top.up_ready = takes;
-            if (takes) {
-                work.bytes[work.bytes_given++] = top.up_payload;
-                next_up = state.now + options.clocks_per_byte;
-            }
-            const bool offers = work.requests_taken < work.request_count && state.now >= next_down;
-            top.down_valid = offers;
-            if (offers) {
-                top.down_payload = work.requests[work.requests_taken];
-                top.eval();  // `ready` may depend on what is offered
-                if (top.down_ready) {
-                    work.requests_taken++;
-                    next_down = state.now + options.clocks_per_byte;
-                }
-            }
-            const bool quiet = options.skipping && state.idle && !offers && pins.quiet();
+            if (const twin_end reason = obstacle(work)) return reason;
+            const bool quiet = drive(work);
             clock(quiet ? skippable(work) : 0);
         }
         return TWIN_REACHED;
+    }
+};
+
+namespace {
+
+// One line of a cable, and what goes wrong on it.
+struct Wire {
+    std::deque<twin_fault> faults;  // of messages to come
+    uint64_t heard = 0;
+    uint32_t place = 0;     // clocks since the message began; 0: none is under way
+    uint32_t waits = 0;     // clocks until what comes again begins
+    std::deque<bool> again; // what is to come again
+    std::vector<twin_fault> at_work;
+
+    bool calm() const { return place == 0 && again.empty(); }
+
+    bool pass(bool level, uint32_t message_clocks) {
+        if (place == 0 && level) begin();
+        bool out = level;
+        if (place != 0) {
+            const uint32_t clock = place - 1;
+            for (const twin_fault &fault : at_work) {
+                if (clock < fault.first || clock >= fault.last) continue;
+                if (fault.kind == TWIN_LOW) out = false;
+                if (fault.kind == TWIN_INVERTED) out = !out;
+                if (fault.kind == TWIN_AGAIN) again.push_back(level);
+            }
+            waits = BETWEEN;
+            place = place == message_clocks ? 0 : place + 1;
+        } else if (!again.empty() && waits != 0) {
+            waits--;
+        } else if (!again.empty()) {
+            out |= again.front();
+            again.pop_front();
+        }
+        return out;
+    }
+
+  private:
+    void begin() {
+        place = 1;
+        at_work.clear();
+        const auto ours = [this](const twin_fault &fault) { return fault.message == heard; };
+        std::copy_if(faults.begin(), faults.end(), std::back_inserter(at_work), ours);
+        faults.erase(std::remove_if(faults.begin(), faults.end(), ours), faults.end());
+        heard++;
+    }
+};
+
+}  // namespace
+
+struct cable {
+    uint32_t message_clocks;
+    Wire wires[2][LINES];  // by the end that hears
+
+    bool calm() const {
+        for (const auto &end : wires)
+            for (const Wire &wire : end)
+                if (!wire.calm()) return false;
+        return true;
+    }
+
+    // Let one end hear what the other one says. Returns whether it hears what it has heard.
+    bool carry(int end, const twin &from, twin &to) {
+        uint8_t levels = 0;
+        for (int line = 0; line < LINES; line++)
+            if (wires[end][line].pass(from.top.sync_out >> line & 1, message_clocks)) levels |= uint8_t(1 << line);
+        const bool same = to.top.sync_in == levels;
+        to.top.sync_in = levels;
+        return same;
+    }
+
+    twin_end run(twin *twins[2], twin_work *works, int asked) {
+        const twin_work &wanted = works[asked];
+        for (uint64_t left = wanted.evaluations;; left--) {
+            for (int end = 0; end < 2; end++)
+                if (twins[end]->state.now >= works[end].until) return TWIN_REACHED;
+            if (left == 0) return TWIN_EVALUATED;
+            if (wanted.until_answered && wanted.bytes_given && !twins[asked]->top.up_valid &&
+                wanted.requests_taken == wanted.request_count)
+                return TWIN_ANSWERED;
+            for (int end = 0; end < 2; end++)
+                if (const twin_end reason = twins[end]->obstacle(works[end])) return reason;
+            bool quiet = carry(0, *twins[1], *twins[0]) & carry(1, *twins[0], *twins[1]) & calm();
+            for (int end = 0; end < 2; end++) quiet &= twins[end]->drive(works[end]);
+            const uint64_t skip =
+                quiet ? std::min(twins[0]->skippable(works[0]), twins[1]->skippable(works[1])) : 0;
+            for (int end = 0; end < 2; end++) twins[end]->clock(skip);
+        }
     }
 };
 
@@ -176,5 +278,24 @@ size_t twin_take_pulses(twin *self, twin_pulse *into, size_t capacity) {
 }
 
 twin_end twin_run(twin *self, twin_work *work) { return self->run(*work); }
+
+cable *cable_new(uint32_t message_clocks) { return new cable{message_clocks, {}}; }
+
+void cable_delete(cable *self) { delete self; }
+
+uint64_t cable_heard(const cable *self, uint8_t end, uint8_t line) { return self->wires[end][line].heard; }
+
+int cable_add_fault(cable *self, const twin_fault *fault) {
+    if (fault->end > 1 || fault->line >= LINES || fault->last > self->message_clocks) return -1;
+    Wire &wire = self->wires[fault->end][fault->line];
+    if (fault->message < wire.heard) return -1;
+    wire.faults.push_back(*fault);
+    return 0;
+}
+
+twin_end cable_run(cable *self, twin *left, twin *right, twin_work *works, int asked) {
+    twin *twins[2] = {left, right};
+    return self->run(twins, works, asked);
+}
 
 }

@@ -48,6 +48,20 @@ typedef struct {
     size_t clicks_taken, requests_taken, bytes_given;
 } twin_work;
 
+/* What a cable does to the n-th message that begins on one of its lines, from 0 on. */
+typedef struct {
+    uint64_t message;     /* n */
+    uint8_t end;          /* 0, 1: the twin that hears it */
+    uint8_t line;         /* 0: ready, 1: trigger, 2: success */
+    uint8_t kind;         /* twin_fault_kind */
+    uint8_t pad;
+    uint32_t first, last; /* clocks of the message: first <= clock < last */
+} twin_fault;
+
+typedef enum { TWIN_LOW, TWIN_INVERTED, TWIN_AGAIN } twin_fault_kind; /* AGAIN: the clocks follow the message again */
+
+typedef struct cable cable; /* the lines between two twins */
+
 typedef enum { TWIN_REACHED, TWIN_FULL, TWIN_EVALUATED, TWIN_ANSWERED, TWIN_CLICK_TOO_LATE } twin_end;
 
 twin *twin_new(const twin_options *options);
@@ -56,3 +70,10 @@ const twin_state *twin_look(const twin *self);
 void twin_set_stalls(twin *self, const twin_stall *stalls, size_t count); /* sorted; replaces earlier ones */
 size_t twin_take_pulses(twin *self, twin_pulse *into, size_t capacity);
 twin_end twin_run(twin *self, twin_work *work);
+
+cable *cable_new(uint32_t message_clocks);
+void cable_delete(cable *self);
+uint64_t cable_heard(const cable *self, uint8_t end, uint8_t line); /* messages that have begun */
+int cable_add_fault(cable *self, const twin_fault *fault);
+/* Both twins move by the same clocks. `asked` is the one whose bytes end the call if until_answered. */
+twin_end cable_run(cable *self, twin *left, twin *right, twin_work *works, int asked);

@@ -4,7 +4,7 @@ Time is counted in system clocks since reset, and only passes inside `run`, `wor
 many clocks as are asked for; clocks in which nothing can happen are skipped, which the byte stream does not show.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -41,15 +41,16 @@ class Link:
 
 
 @cache
-def _ffi() -> FFI:
-    ffi = FFI()
-    ffi.cdef(files("qlink.sim").joinpath("harness.h").read_text())
-    return ffi
+def ffi() -> FFI:
+    """The harness's C interface."""
+    interface = FFI()
+    interface.cdef(files("qlink.sim").joinpath("harness.h").read_text())
+    return interface
 
 
 @cache
 def _open(library: Path) -> Any:
-    return _ffi().dlopen(str(library))
+    return ffi().dlopen(str(library))
 
 
 def no_clicks() -> NDArray[np.void]:
@@ -65,16 +66,34 @@ class Twin:
             raise TwinError(f"clocks_per_byte has to be at least 1, not {link.clocks_per_byte}")
         self.channels, self.samples = channels, samples
         self._lib: Any = _open(library)
-        self._options = _ffi().new("twin_options *", (link.skipping, link.capture, link.clocks_per_byte))
+        self._runner: Callable[[Twin, Any], int] | None = None
+        self._options = ffi().new("twin_options *", (link.skipping, link.capture, link.clocks_per_byte))
         self._buffer = np.empty(_BUFFER_BYTES, np.uint8)
         self.reset()
 
     def reset(self) -> None:
         """Let the board start anew, as after power-on or when its clock locks again: what is under way is gone."""
-        self._twin = _ffi().gc(self._lib.twin_new(self._options), self._lib.twin_delete)
+        self._twin = ffi().gc(self._lib.twin_new(self._options), self._lib.twin_delete)
         self._state = self._lib.twin_look(self._twin)
         self._clicks = no_clicks()
         self._requests = b""
+        self._early = b""  # came up while another one was at work
+
+    @property
+    def library(self) -> Any:
+        """The compiled gateware, shared by all twins of its kind."""
+        return self._lib
+
+    @property
+    def handle(self) -> Any:
+        """The library's own twin; another one after `reset`."""
+        return self._twin
+
+    def join(self, runner: Callable[["Twin", Any], int]) -> None:
+        """Let `runner` do the library's work from now on. `TwinError` if there is one already."""
+        if self._runner is not None:
+            raise TwinError("a twin has lines to one other only")
+        self._runner = runner
 
     @property
     def now(self) -> int:
@@ -89,7 +108,7 @@ class Twin:
     @property
     def idle(self) -> bool:
         """Whether nothing moves inside and no byte waits. Timers may run."""
-        return bool(self._state.idle)
+        return bool(self._state.idle) and not self._early
 
     @property
     def waiting(self) -> int:
@@ -139,19 +158,34 @@ class Twin:
         Comes back earlier when `evaluations` clocks were computed; and with `until_answered` as soon as there are
         bytes, all requests are in and all is idle again.
         """
-        size = min(size, _BUFFER_BYTES)
-        requests, ffi = self._requests, _ffi()
-        work = ffi.new("twin_work *")
-        held = ffi.from_buffer(requests)
-        work.clicks, work.click_count = ffi.cast("twin_click *", self._clicks.ctypes.data), len(self._clicks)
-        work.requests, work.request_count = ffi.cast("uint8_t *", held), len(requests)
-        work.bytes, work.byte_capacity = ffi.cast("uint8_t *", self._buffer.ctypes.data), size
+        if self._early:
+            data, self._early = self._early[:size], self._early[size:]
+            return data
+        work = ffi().new("twin_work *")
+        held = self.arrange(work)
+        work.byte_capacity = min(size, _BUFFER_BYTES)
         work.until, work.evaluations, work.until_answered = until, evaluations, until_answered
-        if self._lib.twin_run(self._twin, work) == self._lib.TWIN_CLICK_TOO_LATE:
+        end = self._lib.twin_run(self._twin, work) if self._runner is None else self._runner(self, work)
+        self.conclude(work)
+        del held
+        if end == self._lib.TWIN_CLICK_TOO_LATE:
             raise TwinError("a click comes too late")
+        data, self._early = self._early, b""
+        return data
+
+    def arrange(self, work: Any) -> Any:
+        """Put all that waits into `work`; what is returned has to live as long as that."""
+        held = ffi().from_buffer(self._requests)
+        work.clicks, work.click_count = ffi().cast("twin_click *", self._clicks.ctypes.data), len(self._clicks)
+        work.requests, work.request_count = ffi().cast("uint8_t *", held), len(self._requests)
+        work.bytes, work.byte_capacity = ffi().cast("uint8_t *", self._buffer.ctypes.data), len(self._buffer)
+        return held
+
+    def conclude(self, work: Any) -> None:
+        """Take note of what was done of `work`."""
         self._clicks = self._clicks[work.clicks_taken :]
-        self._requests = requests[work.requests_taken :]
-        return self._buffer[: work.bytes_given].tobytes()
+        self._requests = self._requests[work.requests_taken :]
+        self._early += self._buffer[: work.bytes_given].tobytes()
 
     def settle(self, limit: int = 10_000_000) -> bytes:
         """Run until all clicks and requests are in and nothing moves; `TwinError` after `limit` computed clocks."""
@@ -166,7 +200,7 @@ class Twin:
     def stall(self, *stretches: tuple[int, int]) -> None:
         """Let the link take no byte in the clocks [begin, end) of each stretch. Replaces stalls set earlier."""
         begins: Sequence[tuple[int, int]] = sorted(stretches)
-        self._lib.twin_set_stalls(self._twin, _ffi().new("twin_stall[]", list(begins)), len(begins))
+        self._lib.twin_set_stalls(self._twin, ffi().new("twin_stall[]", list(begins)), len(begins))
 
     def pulses(self) -> NDArray[np.void]:
         """Return the outputs since the last call (dtype PULSE), if `Link.capture` is set.
@@ -177,7 +211,7 @@ class Twin:
         pieces = []
         while True:
             piece = np.empty(_PULSES, PULSE)
-            pointer = _ffi().cast("twin_pulse *", piece.ctypes.data)
+            pointer = ffi().cast("twin_pulse *", piece.ctypes.data)
             count = self._lib.twin_take_pulses(self._twin, pointer, len(piece))
             pieces.append(piece[:count])
             if count < len(piece):
