@@ -1,0 +1,56 @@
+"""Scenarios of two boards in step: on joined twins, and on real boards whose lines are joined.
+
+For the latter `QLINK_LEADER` and `QLINK_FOLLOWER` have their URLs.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from tests.hil.pair import SMALL, NeedsBadCable, PairRig
+from tests.hil.pair_scenarios import PAIR_SCENARIOS
+from tests.hil.rig import Edge, NeedsStimulus
+from tests.hil.test_board import TwinPort
+
+from qlink.firmware_bridge.board import Board, open_board
+from qlink.sim.cable import Cable, Damage, End, Fault, Line
+from qlink.sim.twin import open_twin
+
+
+@pytest.fixture
+def twin_pair() -> Iterator[PairRig]:
+    twins = [open_twin(SMALL) for _ in End]
+    cable = Cable(*twins)
+    left, right = (TwinPort(twin) for twin in twins)
+
+    def edges(edges: Sequence[Edge]) -> None:
+        right.feed(edges)
+        left.edges(edges)
+
+    def spoil(damage: Damage, after: int) -> None:
+        cable.spoil(Fault(End.RIGHT, Line.TRIGGER, damage, after))
+
+    with Board(left) as leader, Board(right) as follower:
+        yield PairRig(leader, follower, edges, spoil, twins[End.RIGHT].reset)
+
+
+@pytest.fixture
+def board_pair() -> Iterator[PairRig]:
+    urls = [os.environ.get(name) for name in ("QLINK_LEADER", "QLINK_FOLLOWER")]
+    if not all(urls):
+        pytest.skip("no real boards: set QLINK_LEADER and QLINK_FOLLOWER to the URLs of two whose lines are joined")
+    with open_board(str(urls[0])) as leader, open_board(str(urls[1])) as follower:
+        yield PairRig(leader, follower)
+
+
+@pytest.mark.parametrize("scenario", PAIR_SCENARIOS)
+def test_on_two_twins(scenario: Callable[[PairRig], None], twin_pair: PairRig) -> None:
+    scenario(twin_pair)
+
+
+@pytest.mark.parametrize("scenario", PAIR_SCENARIOS)
+def test_on_two_real_boards(scenario: Callable[[PairRig], None], board_pair: PairRig) -> None:
+    try:
+        scenario(board_pair)
+    except (NeedsStimulus, NeedsBadCable) as reason:
+        pytest.skip(str(reason))
