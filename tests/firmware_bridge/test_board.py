@@ -307,9 +307,11 @@ def test_what_vetoes_is_looked_for_no_longer_than_an_attempt(board: Board) -> No
     gated = replace(_pattern(), mode=Mode.GATED, gates=dict.fromkeys((0, 4), Gate(0, 50)), attempt_clocks=20)
     (pattern,) = gated.patterns
     longest = 20 * board.identity.samples
-    for limits in ({"minimum": 1}, {"maximum": 2}, {"guard": longest}):
+    fitting: list[dict[str, Any]] = [{"minimum": 1}, {"maximum": 2}, {"guard": longest}]
+    for limits in fitting:
         board.configure(replace(gated, patterns=(replace(pattern, **limits),)))
-    for limits in ({"guard": longest + 1}, {"maximum": 2, "window": longest + 1}):
+    refused: list[dict[str, Any]] = [{"guard": longest + 1}, {"maximum": 2, "window": longest + 1}]
+    for limits in refused:
         with pytest.raises(ConfigurationError, match=f"= {longest + 1} is longer than the attempt of {longest} ticks"):
             board.configure(replace(gated, patterns=(replace(pattern, **limits),)))
 
