@@ -188,6 +188,7 @@ def test_heralds_and_snapshots_are_delivered_or_bracketed(seed):
         attempts += begins
         ctx.set(dut.counts.attempts, begins)
         ctx.set(dut.heralds.valid, bool(waiting))
+        ctx.set(dut.recorded, 1)
         if waiting:
             ctx.set(dut.heralds.payload, waiting[0])
         ctx.set(dut.downstream.valid, bool(down))

@@ -82,6 +82,7 @@ class Detection(wiring.Component):
     clicks : Out(array of ClickSlot), every click
     counts : Out(Counts)
     heralds : Out(stream of Herald, or of RecordWord), in order of decision, see `herald_stream`
+    recorded : Out(1), no herald waits for its record, but for those in `heralds`
     verdicts : Out(array of Verdict), of each pattern
     clear : Out(1), the matcher forgets everything
     heralds_lost : Out(patterns), a herald of this pattern was decided in `clock` and has no record
@@ -111,6 +112,7 @@ class Detection(wiring.Component):
                 "clicks": Out(data.ArrayLayout(ClickSlot(parameters), parameters.channels)),
                 "counts": Out(Counts(parameters)),
                 "heralds": Out(herald_stream(parameters)),
+                "recorded": Out(1),
                 "verdicts": Out(data.ArrayLayout(Verdict(parameters), parameters.patterns)),
                 "clear": Out(1),
                 "heralds_lost": Out(parameters.patterns),
@@ -146,6 +148,7 @@ class Detection(wiring.Component):
             late, patterns = self._match(m, gates, slot, clear)
             pending = self._count_accidentals(m, slot.clicks, clear) if self.parameters.accidentals else 0
             recorded = self._record(m, patterns, tracker, sync)
+        m.d.comb += self.recorded.eq(recorded)
         self._announce(m, patterns)
         if self.parameters.sequencer:
             self._choose_branch(m, patterns, sequence)

@@ -100,6 +100,7 @@ class TimingEngine(wiring.Component):
             back.clicks.eq(front.clicks),
             back.counts.eq(front.counts),
             back.heralds_lost.eq(front.heralds_lost),
+            back.recorded.eq(front.recorded),
             back.verdicts.eq(front.verdicts),
             back.skip.eq(self.skip),
             back.status.eq(front.status),

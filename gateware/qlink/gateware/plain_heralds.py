@@ -64,7 +64,7 @@ class PlainHeralds(wiring.Component):
     start, sub : In, one begins in this clock, and its reference's subtick
     missed : In(1), a reference is missed in this clock
     lost : Out(patterns), of those decided
-    records : Out(stream of RecordWord); valid from the first to the last of those waiting
+    records : Out(stream of RecordWord); the page counts with the first word of a record
     idle : Out(1), none is waiting
     """
 
@@ -102,7 +102,7 @@ class PlainHeralds(wiring.Component):
             entry.lost.eq(lost),
             queue.w_data.eq(entry),
             queue.w_en.eq(kept),
-            self.idle.eq((queue.level == 0) & ~queue.r_rdy),
+            self.idle.eq((queue.level == 0) & ~queue.r_rdy & ~self.records.valid),
         ]
         m.d.sync += missed.eq(entry.missed & ~kept)
         with m.If(self.decided.any()):
@@ -135,29 +135,40 @@ class PlainHeralds(wiring.Component):
 
     def _write(self, m, queue, entry):
         """Walk through the heralds of an entry, and the words of each."""
-        at = Signal(record_words(Kind.HERALD), init=1)  # one bit, of the word that is shown
-        left, begun, further = Signal(self.parameters.patterns), Signal(), Signal(range(self.parameters.patterns))
-        mine = Mux(begun, left, entry.decided)
-        first, rest = (mine & (~mine + 1))[: len(mine)], (mine & (mine - 1))[: len(mine)]
-        more = rest.any()
-        words, tick = self._words(entry, at, first, further, begun)
+        at = Signal(record_words(Kind.HERALD), init=1)  # one bit, of the word that is made
+        first, rest = (Signal(self.parameters.patterns) for _ in range(2))
+        further = Signal(range(self.parameters.patterns))
+        busy, step = Signal(), Signal()  # `first` is one of the entry, `rest` are those after it
+        words, tick = self._words(entry, at, first, further)
         record = self.records.payload
+        left = Mux(busy, rest, entry.decided)
         m.d.comb += [
-            self.records.valid.eq(queue.r_rdy),
-            record.word.eq(_any(Mux(shown, word, 0) for shown, word in words)),
-            record.page.eq(tick[OFFSET_BITS:]),
-            record.last.eq(at[-1]),
-            queue.r_en.eq(self.records.ready & at[-1] & ~more),
+            step.eq(busy & (~self.records.valid | self.records.ready)),
+            record.page.eq(tick[OFFSET_BITS:]),  # counts with a record's first word, and is of the entry by then
+            queue.r_en.eq(step & at[-1] & ~rest.any()),
         ]
-        with m.If(self.records.valid & self.records.ready):
-            m.d.sync += at.eq(at.rotate_left(1))
-            with m.If(at[-1]):
-                m.d.sync += [left.eq(rest), begun.eq(more), further.eq(Mux(more, further + 1, 0))]
+        with m.If(queue.r_rdy & ~busy | step & at[-1]):
+            m.d.sync += [
+                first.eq(left & (~left + 1)),
+                rest.eq(left & (left - 1)),
+                busy.eq(left.any()),
+                further.eq(Mux(busy & left.any(), further + 1, 0)),
+            ]
+        with m.If(self.records.ready):
+            m.d.sync += self.records.valid.eq(0)
+        with m.If(step):
+            m.d.sync += [
+                at.eq(at.rotate_left(1)),
+                self.records.valid.eq(1),
+                record.word.eq(_any(Mux(shown, word, 0) for shown, word in words)),
+                record.last.eq(at[-1]),
+            ]
 
-    def _words(self, entry, at, first, further, begun):
+    def _words(self, entry, at, first, further):
         """Return what there is to show of the pattern that is `first`, with the bit that shows it, and its tick."""
         sub, channels, outcome = (_chosen(first, entry[name]) for name in ("subs", "channels", "outcomes"))
         tick = Cat(sub, entry.clock)
+        begun = further != 0
         flags = {
             HeraldFlag.GATED: entry.gated,
             HeraldFlag.REFERENCE_DOUBLED: entry.gated & entry.doubled,

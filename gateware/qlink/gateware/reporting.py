@@ -42,7 +42,7 @@ class Reporting(wiring.Component):
 
     Members
     -------
-    clock, clicks, counts, heralds, heralds_lost : as in `Detection`
+    clock, clicks, counts, heralds, heralds_lost, recorded : as in `Detection`
     times, times_lost, times_merged : as `TimeCapture` has them
     actions : In(ActionCounts)
     settings : Out(Settings)
@@ -70,6 +70,7 @@ class Reporting(wiring.Component):
                 "counts": In(Counts(parameters)),
                 "heralds": In(herald_stream(parameters)),
                 "heralds_lost": In(parameters.patterns),
+                "recorded": In(1),
                 "verdicts": In(data.ArrayLayout(Verdict(parameters), parameters.patterns)),
                 "times": In(stream.Signature(stamped(Kind.TIME))),
                 "times_lost": In(len(TIMES_LOST)),
@@ -299,7 +300,7 @@ class Reporting(wiring.Component):
         held = Signal()  # a register: it stalls wide queues. So it is high for what may close, before it is known
         begun = Signal()  # a record is under way that comes word by word
         if self._parameters.compact:
-            gone, blocked = ~self.heralds.valid, 0
+            gone, blocked = ~self.heralds.valid & self.recorded, 0
             with m.If(self.heralds.valid & self.heralds.ready):
                 m.d.sync += begun.eq(~self.heralds.payload.last)
         passing = ~held | begun
