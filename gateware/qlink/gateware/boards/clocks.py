@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import product
 
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Mux, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 from amaranth.lib.wiring import In
@@ -111,8 +111,10 @@ class Ice40Clocks(wiring.Component):
         super().__init__({})
 
     def domains(self) -> list[ClockDomain]:
-        """Return the domains that are driven, for the module that holds this."""
-        return [ClockDomain("start", reset_less=True), self._sync]
+        """Return the domains that are driven, for the module that holds this: `start` has the same clock."""
+        start = ClockDomain("start", reset_less=True)
+        start.clk = self._sync.clk
+        return [start, self._sync]
 
     def elaborate(self, platform):
         m = Module()
@@ -127,8 +129,7 @@ class Ice40Clocks(wiring.Component):
             board_clock = Signal()
             m.submodules.pin = Instance("SB_IO", **pin, o_D_IN_0=board_clock)
             self._pll(m, "SB_PLL40_CORE", locked, i_REFERENCECLK=board_clock)
-        m.d.comb += ClockSignal("start").eq(ClockSignal())
-        m.submodules.reset = ResetSynchronizer(~_after_lock(m, locked), domain="sync")
+        m.d.comb += ResetSignal("sync").eq(~_after_lock(m, locked))
         platform.add_clock_constraint(self._sync.clk, clock_hz)
         return m
 
