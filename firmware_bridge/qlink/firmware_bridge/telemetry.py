@@ -85,6 +85,7 @@ class Ledger:
         self._received = np.zeros(MAX_CHANNELS, np.uint64)  # since base, up to _until
         self._later = np.zeros(MAX_CHANNELS, np.uint64)  # after _until
         self._snapshot: Counters | None = None
+        self._newest: Counters | None = None
         self._account = _Clicks(self._until, *np.zeros((3, MAX_CHANNELS), np.int64))
         self._first_herald = self._last_herald = self._heralds = self._heralds_lost = self._heralds_decided = 0
         self._frames = (stats.frames, stats.frames_missing) if stats else (0, 0)
@@ -122,19 +123,21 @@ class Ledger:
 
     def _close(self, counters: Counters) -> None:
         """The snapshot is whole."""
+        self._newest = counters
         if self._counted(counters.tick) == self._until:
             self._snapshot = counters
 
     def settle(self) -> bool:
-        """Take the newest snapshot for final; whether all its clicks have come or are known to be lost.
+        """Take the newest snapshot for final; whether all its clicks and heralds have come or are known to be lost.
 
         For a board at rest, where nothing of the snapshot is still on its way.
         """
         self._settle()
         account = self._account
-        if self._base is not None and self._snapshot is not None:
-            self._heralds_decided = int((self._snapshot.heralds - self._base.heralds).sum())
-        return bool((account.expected <= account.received + account.lost).all())
+        if self._base is not None and self._newest is not None:
+            self._heralds_decided = int((self._newest.heralds - self._base.heralds).sum())
+        heralds = self._heralds_decided <= self._heralds + self._heralds_lost
+        return heralds and bool((account.expected <= account.received + account.lost).all())
 
     def telemetry(self, stats: Stats) -> Telemetry:
         account = self._account
