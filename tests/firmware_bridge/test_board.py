@@ -14,7 +14,7 @@ from qlink.firmware_bridge.actions import earliest_start
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Configuration, Gate, Outcome, Pattern, Pulse
 from qlink.firmware_bridge.counters import indices_of
-from qlink.firmware_bridge.encoding import Click, Counter, Herald, Loss, Reply, encode_frame
+from qlink.firmware_bridge.encoding import Click, Counter, Herald, Loss, Reply, Time, encode_frame
 from qlink.firmware_bridge.errors import (
     BoardError,
     BoardReset,
@@ -36,6 +36,7 @@ from qlink.firmware_bridge.wire import (
     CounterGroup,
     GlobalCounter,
     Status,
+    TimeSource,
     counter_index,
 )
 
@@ -673,6 +674,27 @@ def test_heralds_lost_at_the_very_end_are_missed_after_stop(board: Board, peer: 
     peer.counters[index(CounterGroup.HERALDS, 0)] += 3
     board.stop()
     assert board.telemetry.heralds.missing == 2
+
+
+def test_lost_records_of_another_clock_are_told_by_their_numbers_and_brackets(board: Board, peer: Any) -> None:
+    board.start()
+    pps, ten_mhz = TimeSource.PPS, TimeSource.TEN_MHZ
+    lost = index(CounterGroup.GLOBAL, GlobalCounter.TEN_MHZ_LOST)
+    peer.send([Time(peer.tick, pps, 2**32 - 1, 0), Time(peer.tick, ten_mhz, 7, 70)])
+    peer.send([Loss(peer.tick + 2, peer.tick, 3, lost), Time(peer.tick + 3, ten_mhz, 11, 110)])
+    peer.lose_frames(1)
+    peer.send([Time(peer.tick + 4, pps, 1, 120)])
+    peer.send([Loss(peer.tick + 9, peer.tick + 5, 2, lost)])
+    peer.counters[lost] += 5
+    board.stop()
+    times = board.telemetry.times
+    assert (times.expected, times.received, times.bracketed, times.missing) == (10, 4, 5, 1)
+    batch = board.events(0.0)
+    assert batch.times["number"].tolist() == [2**32 - 1, 7, 11, 1]
+    assert batch.losses[["source", "count"]].tolist() == [(lost, 3), (lost, 2)]
+    assert board.snapshot().ten_mhz_lost == 5
+    board.start()
+    assert board.telemetry.times == Completeness(0, 0, 0)
 
 
 def test_nothing_happened_is_complete(board: Board) -> None:

@@ -9,9 +9,15 @@ from numpy.typing import NDArray
 from .counters import Counters
 from .decoder import Stats, count_clicks
 from .events import Batch
-from .wire import GROUP_SIZE, MAX_CHANNELS, CounterGroup
+from .wire import GROUP_SIZE, MAX_CHANNELS, CounterGroup, GlobalCounter, TimeSource, counter_index
 
 Counts = NDArray[np.int64]
+
+TIMES_LOST = {
+    TimeSource.PPS: counter_index(CounterGroup.GLOBAL, GlobalCounter.PPS_LOST),
+    TimeSource.TEN_MHZ: counter_index(CounterGroup.GLOBAL, GlobalCounter.TEN_MHZ_LOST),
+}
+"""The source of loss brackets of TIME records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +43,14 @@ class Completeness:
 class Telemetry:
     """A board's account of losses.
 
-    Frames and heralds are numbered, so theirs is up to now. Clicks are counted on the board: theirs is up to
-    `clicks_until`, the tick of the newest counter snapshot of which all clicks have come; per channel in the arrays,
+    Frames, heralds and TIME records are numbered, so theirs is up to now. Clicks are counted on the board: theirs is up
+    to `clicks_until`, the tick of the newest counter snapshot of which all clicks have come; per channel in the arrays,
     shape (MAX_CHANNELS,), where `expected == received + lost` unless the link lost frames.
     """
 
     frames: Completeness
     heralds: Completeness
+    times: Completeness  # of PPS and of 10 MHz records together
     clicks: Completeness
     clicks_until: int
     clicks_expected: Counts
@@ -61,6 +68,27 @@ class _Clicks:
     expected: Counts
     received: Counts
     lost: Counts
+
+
+@dataclass(slots=True)
+class _Times:
+    """An account of one input's TIME records. Those lost after the last that came are known by their bracket only."""
+
+    numbered: int = 0  # from the first to the last that came
+    received: int = 0
+    bracketed: int = 0
+    last: int = 0
+
+    def take(self, numbers: NDArray[np.uint32]) -> None:
+        if len(numbers):
+            before = self.last if self.received else int(numbers[0]) - 1
+            self.last = int(numbers[-1])
+            self.numbered += (self.last - before) % 2**32
+            self.received += len(numbers)
+
+    @property
+    def expected(self) -> int:
+        return max(self.numbered, self.received + self.bracketed)
 
 
 class Ledger:
@@ -88,6 +116,7 @@ class Ledger:
         self._newest: Counters | None = None
         self._account = _Clicks(self._until, *np.zeros((3, MAX_CHANNELS), np.int64))
         self._first_herald = self._last_herald = self._heralds = self._heralds_lost = self._heralds_decided = 0
+        self._times = {source: _Times() for source in TimeSource}
         self._frames = (stats.frames, stats.frames_missing) if stats else (0, 0)
 
     def take(self, batch: Batch, snapshots: Sequence[Counters], begun: int) -> None:
@@ -97,6 +126,9 @@ class Ledger:
         if len(batch.losses):
             groups = batch.losses["source"] // GROUP_SIZE
             self._heralds_lost += int(batch.losses["count"][groups == CounterGroup.HERALDS_LOST].sum())
+        for source, times in self._times.items():
+            times.take(batch.times["number"][batch.times["source"] == source])
+            times.bracketed += int(batch.losses["count"][batch.losses["source"] == TIMES_LOST[source]].sum())
         clicks = batch.clicks
         for snapshot in snapshots:
             counted = self._counted(snapshot.tick)
@@ -143,12 +175,15 @@ class Ledger:
         account = self._account
         frames = stats.frames - self._frames[0]
         sums = (int(array.sum()) for array in (account.expected, account.received, account.lost))
+        names, inputs = ("expected", "received", "bracketed"), self._times.values()
+        times = (sum(getattr(of_input, name) for of_input in inputs) for name in names)
         expected = self._last_herald - self._first_herald + 1 if self._heralds else 0
         return Telemetry(
             frames=Completeness(frames + stats.frames_missing - self._frames[1], frames, 0),
             heralds=Completeness(
                 max(expected, self._heralds, self._heralds_decided), self._heralds, self._heralds_lost
             ),
+            times=Completeness(*times),
             clicks=Completeness(*sums),
             clicks_until=account.until,
             clicks_expected=account.expected,
