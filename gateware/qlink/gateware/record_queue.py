@@ -57,9 +57,11 @@ class _Store(wiring.Component):
         m = Module()
         m.submodules.memory = memory = Memory(shape=Entry, depth=self._depth, init=[])
         write, read = memory.write_port(), memory.read_port()
+        one, more, was_read = Signal(), Signal(), Signal()  # of the level a clock ago, and whether that clock read
+        m.d.sync += [one.eq(self.level == 1), more.eq(self.level > 1), was_read.eq(read.en)]
         m.d.sync += [write.en.eq(self.write), write.data.eq(self.word), write.addr.eq(write.addr + write.en)]
         m.d.comb += [
-            read.en.eq((self.level != 0) & (~self.valid | self.take)),
+            read.en.eq((more | one & ~was_read) & (~self.valid | self.take)),
             self.oldest.eq(read.data),
             self.empty.eq((self.level == 0) & ~write.en & ~self.valid),
         ]
