@@ -275,3 +275,6 @@ def test_triggers_are_held_by_hand(board: Board) -> None:
     board.identity = replace(board.identity, triggers=7)
     with pytest.raises(ConfigurationError, match="trigger 7 has no pin on this board"):
         board.hold_triggers({7: False})
+    with pytest.raises(ConfigurationError, match="trigger 7 has no pin on this board"):
+        board.write("trigger_manual", 0x0080)
+    board.write("trigger_manual", 0x8001)  # a level without its mask holds nothing

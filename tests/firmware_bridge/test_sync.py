@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from qlink.firmware_bridge.board import Board
-from qlink.firmware_bridge.configuration import Configuration, ReferenceSource, Role, Sequence, Sync
-from qlink.firmware_bridge.errors import ConfigurationError
+from qlink.firmware_bridge.configuration import Configuration, ReferenceSource, Role, Sequence, Sync, SyncStatus
+from qlink.firmware_bridge.errors import BoardError, ConfigurationError
 from qlink.firmware_bridge.registers import BY_NAME, SYNC_MESSAGE_CLOCKS, Mode
 from qlink.firmware_bridge.settings import check
 
@@ -68,3 +68,22 @@ def test_attempts_are_numbered_by_the_host(board: Board, peer: Any) -> None:
     board.identity = replace(board.identity, sync_latency=0)
     with pytest.raises(ConfigurationError, match="built without lines to another one"):
         board.number_attempts(7)
+
+
+def test_a_follower_is_not_started_before_it_is_numbered(board: Board, peer: Any) -> None:
+    board.configure(LEADER)
+    board.start()
+    board.configure(FOLLOWER)
+    with pytest.raises(BoardError, match="until it is numbered like its leader"):
+        board.start()
+    assert BY_NAME["control"].unpack(board.read("control"))["run"] == 0
+    peer.set("sync_status", BY_NAME["sync_status"].pack(agreed=1, number=7, attempts=8, successes=3))
+    board.start()
+    assert board.sync_status() == SyncStatus(agreed=True, number=7, heard=8, successes=3)
+
+
+def test_a_board_without_lines_agrees_with_nobody(board: Board) -> None:
+    board.identity = replace(board.identity, sync_latency=0)
+    with pytest.raises(ConfigurationError, match="built without lines to another one"):
+        board.sync_status()
+    board.start()

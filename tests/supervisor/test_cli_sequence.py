@@ -14,6 +14,7 @@ from qlink.firmware_bridge.configuration import (
     Role,
     SequenceStatus,
     Sync,
+    SyncStatus,
     Window,
 )
 from qlink.firmware_bridge.errors import EndOfStream
@@ -47,6 +48,7 @@ class Opened:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.agreed = True
 
     def __enter__(self) -> "Opened":
         return self
@@ -78,6 +80,9 @@ class Opened:
 
     def sequence_status(self) -> SequenceStatus:
         return SequenceStatus(running=False, end=SequenceEnd.HERALD, attempts=1234, branched=77)
+
+    def sync_status(self) -> SyncStatus:
+        return SyncStatus(agreed=self.agreed, number=1, heard=2, successes=3)
 
     def events(self, timeout_s: float) -> Batch:
         raise EndOfStream("no more")
@@ -126,6 +131,15 @@ def test_runs_a_sequence_and_says_how_it_ended(opened: Opened, file: Path) -> No
     assert opened.done == order
     words = " ".join(CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file)]).output.split())
     assert "attempts 1,234 with a branch 77" in words
+    assert "numbers agree with the other board's" in words
+
+
+def test_says_that_the_boards_do_not_agree(opened: Opened, file: Path) -> None:
+    opened.agreed = False
+    words = " ".join(CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file)]).output.split())
+    assert "numbers not agreed: number both boards anew" in words
+    result = CliRunner().invoke(main, ["board", "sequence", "ftdi://", str(file), "--json"])
+    assert json.loads(result.output)["agreed"] is False
 
 
 def test_numbers_the_first_attempt_before_the_board_runs(opened: Opened, file: Path) -> None:

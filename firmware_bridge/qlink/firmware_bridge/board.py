@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .configuration import Configuration, Identity, SequenceStatus
+from .configuration import Configuration, Identity, SequenceStatus, SyncStatus
 from .counters import Counters, SnapshotAssembler
 from .errors import (
     BoardError,
@@ -21,7 +21,7 @@ from .events import Batch
 from .histogram import Histogram, HistogramSettings, check_histogram, registers_of
 from .link import Link, Patience
 from .registers import BY_NAME, MAGIC, MOST, Access, Register, Repeat, SequenceEnd
-from .sequence import check_trigger
+from .sequence import check_manual, check_trigger
 from .settings import check, settings_of
 from .telemetry import Ledger, Telemetry
 from .transport import Recorded, Transport, clock_of, open_transport
@@ -119,6 +119,8 @@ class Board:
             raise ConfigurationError(f"{name} is read-only")
         if value < 0 or value & ~register.bits(self.identity.widths):
             raise ConfigurationError(f"{name} = {value:#x} does not fit: the register has no such bits")
+        if name == "trigger_manual":
+            check_manual(value, self.identity)
         address = register.address + index
         if self._remembered is None:
             self._exchange(Operation.WRITE, name, address, value)
@@ -146,9 +148,13 @@ class Board:
                 raise BoardError(f"{place} reads {value:#x} where {setting.value:#x} was written: check the link")
 
     def start(self) -> None:
-        """Take clicks from now on, and begin a new account of losses. On a recording: nothing to do."""
+        """Take clicks from now on, and begin a new account of losses. On a recording: nothing to do.
+
+        `BoardError` for a follower that has no number, or not its leader's: see `number_attempts`.
+        """
         if self._remembered is not None:
             return
+        self._check_numbered()
         self._set_run(False)
         self._name_epoch()
         late = self._await_judgement() * self.identity.samples
@@ -194,7 +200,10 @@ class Board:
         return SequenceStatus(bool(fields["running"]), end, begun, branched)
 
     def number_attempts(self, last: int) -> None:
-        """Have the next attempt numbered `last + 1`. Two boards in step are given the same, while none of them runs."""
+        """Have the next attempt numbered `last + 1`. Two boards in step are given the same, while none of them runs.
+
+        A follower begins no attempts before that, nor any more once its leader's numbers contradict its own.
+        """
         if not self.identity.sync_latency:
             raise ConfigurationError("attempts cannot be numbered: this board was built without lines to another one")
         if not 0 <= last < 2**64:
@@ -202,6 +211,13 @@ class Board:
         self.write("sync_number_low", last & 0xFFFF_FFFF)
         self.write("sync_number_high", last >> 32)
         self.write("sync_command", BY_NAME["sync_command"].pack(number=1))
+
+    def sync_status(self) -> SyncStatus:
+        """Whether the board agrees with the other one on their attempts' numbers, and what it has heard last."""
+        if not self.identity.sync_latency:
+            raise ConfigurationError("there is nobody to agree with: this board was built without lines to another one")
+        fields = BY_NAME["sync_status"].unpack(self.read("sync_status"))
+        return SyncStatus(bool(fields["agreed"]), fields["number"], fields["attempts"], fields["successes"])
 
     def hold_triggers(self, levels: Mapping[int, bool]) -> None:
         """Give these triggers their level by hand, whatever the sequence does; all others are the sequence's.
@@ -346,6 +362,15 @@ class Board:
         if self._remembered is None and self.read("epoch") == UNNAMED:
             expected = self._link.stats.epoch
             self.write("epoch", (expected if expected % 2**8 != UNNAMED else next_epoch(expected)) % 2**8)
+
+    def _check_numbered(self) -> None:
+        if not self.identity.sync_latency or not BY_NAME["sync_setup"].unpack(self.read("sync_setup"))["follower"]:
+            return
+        if not self.sync_status().agreed:
+            raise BoardError(
+                "a follower begins no attempts until it is numbered like its leader, anew after a reset or when their "
+                "numbers contradict each other: number the attempts of both (number_attempts, --number)"
+            )
 
     def _await_judgement(self) -> int:
         """With the board stopped, wait until no click waits and the filter is the configured one; clocks of a wait."""

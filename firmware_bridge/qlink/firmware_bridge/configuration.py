@@ -164,6 +164,16 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """What a board says of another one that it is in step with; of numbers the lowest eight bits."""
+
+    agreed: bool  # it was given a number, and nothing contradicts it; a follower begins no attempts without
+    number: int  # of the attempt begun last
+    heard: int  # in the message heard last about attempts
+    successes: int  # counts the messages heard about heralds
+
+
+@dataclass(frozen=True, slots=True)
 class SequenceStatus:
     """What a board says of the sequence begun last."""
 

@@ -466,9 +466,15 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         "sync_status",
         0x165,
-        (RegisterField("number", 0, 8), RegisterField("attempts", 8, 8), RegisterField("successes", 16, 8)),
-        "lowest bits of: the number of the attempt begun last, the order of the message heard last about attempts, and "
-        "of that about heralds",
+        (
+            RegisterField("number", 0, 8),
+            RegisterField("attempts", 8, 8),
+            RegisterField("successes", 16, 8),
+            RegisterField("agreed", 24, 1),
+        ),
+        "lowest bits of: the number of the attempt begun last, that in the message heard last about attempts, the "
+        "order of the last one about heralds; agreed: a number was given by sync_command, and nothing heard since then "
+        "contradicts it, without which a follower begins no attempts",
         Access.READ,
     ),
     _identity(

@@ -116,6 +116,14 @@ def check_trigger(trigger: int, identity: Identity) -> None:
         raise ConfigurationError(f"trigger {trigger} has no pin on this board, which has {has}")
 
 
+def check_manual(value: int, identity: Identity) -> None:
+    """Raise `ConfigurationError` for a value of `trigger_manual` that holds a trigger without a pin."""
+    held = BY_NAME["trigger_manual"].unpack(value)["mask"]
+    for trigger in range(TRIGGERS):
+        if held >> trigger & 1:
+            check_trigger(trigger, identity)
+
+
 def _check_range(name: str, value: int, low: int) -> None:
     if not low <= value <= REGISTER_MAX:
         raise ConfigurationError(f"{name} = {value} does not fit: it goes from {low} to {REGISTER_MAX}")

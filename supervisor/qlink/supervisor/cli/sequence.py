@@ -63,19 +63,23 @@ def sequence(url: str, file: Path, seconds: float, number: int | None, as_json: 
             board.start_sequence()
         heralds = _watch(board, seconds, sequenced=configuration.sequence is not None)
         status = board.sequence_status()
+        agreed = board.sync_status().agreed if configuration.sync is not None else None
         board.stop_sequence()
         board.stop()
         with suppress(EndOfStream):
             heralds += len(board.events(0.0).heralds)
     if as_json:
-        write_json({"url": url, **asdict(status), "end": status.end.name, "heralds": heralds})
+        told = {"end": status.end.name, "heralds": heralds, "agreed": agreed}
+        write_json({"url": url, **asdict(status), **told})
         return
-    rows = (
+    rows = [
         ("ended by", status.end.name.lower() if status.end else "the end of the time given"),
         ("attempts", f"{status.attempts:,}"),
         ("with a branch", f"{status.branched:,}"),
         ("heralds", f"{heralds:,}"),
-    )
+    ]
+    if agreed is not None:
+        rows.append(("numbers", "agree with the other board's" if agreed else "not agreed: number both boards anew"))
     stdout().print(table(url, ("", ""), rows))
 
 
