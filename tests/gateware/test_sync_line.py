@@ -79,9 +79,8 @@ def test_every_message_is_taken_or_told_of(seed):
     noise |= {begin + n for begin in rng.sample(range(clocks), rng.choice([0, 2])) for n in range(rng.randrange(40))}
     seen = carried(sends, clocks, noise)
     model = receive(seen["line"])
-    assert [entry[1:] for entry in seen["valid"]] == [(number, missed) for _, number, missed in model.valid]
-    assert [clock for clock, _, _ in seen["valid"]] == [clock + JUDGED for clock, _, _ in model.valid]
-    assert (len(seen["doubled"]), len(seen["corrupt"])) == (model.doubled, model.corrupt)
+    assert seen["valid"] == [(heard.clock + JUDGED, heard.number, heard.missed) for heard in model.valid]
+    assert (len(seen["doubled"]), len(seen["corrupt"])) == (len(model.doubled), len(model.corrupt))
     assert len(model.valid) == 12 or model.corrupt
 
 
@@ -93,6 +92,17 @@ def test_any_three_wrong_bits_are_found():
             bits[place] ^= 1
         line = [bit for bit in [0, *bits, 0, 0] for _ in range(SYNC_BIT_CLOCKS)]
         assert not receive(line).valid
+
+
+def test_any_eight_wrong_bits_in_a_row_are_found():
+    for body in (0x0000, 0x1234, 0xFFFF):
+        bits = frame(body & 255, body >> 8)
+        for first in range(1, len(bits)):
+            for burst in range(1, 256):
+                wrong = [bit ^ (burst >> place & 1) for place, bit in enumerate(bits[first : first + 8])]
+                spoilt = [*bits[:first], *wrong, *bits[first + 8 :]]
+                if spoilt != bits:  # the burst may reach beyond the end
+                    assert spoilt != frame(*(sum(spoilt[at + n] << n for n in range(8)) for at in (1, 9)))
 
 
 def test_a_message_twice_is_counted_as_doubled():
@@ -108,4 +118,4 @@ def test_a_message_twice_is_counted_as_doubled():
 
     simulate(dut, bench, limit=1000)
     assert [sum(column) for column in zip(*seen, strict=True)] == [2, 1, 2]
-    assert (receive(line).doubled, receive(line).valid[1][2]) == (1, 2)
+    assert (len(receive(line).doubled), receive(line).valid[1].missed) == (1, 2)

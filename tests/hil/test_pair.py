@@ -4,34 +4,20 @@ For the latter `QLINK_LEADER` and `QLINK_FOLLOWER` have their URLs.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import pytest
-from tests.hil.pair import SMALL, NeedsBadCable, PairRig
+from tests.hil.pair import NeedsFaults, PairRig, joined_twins
 from tests.hil.pair_scenarios import PAIR_SCENARIOS
-from tests.hil.rig import Edge, NeedsStimulus
-from tests.hil.test_board import TwinPort
+from tests.hil.rig import NeedsStimulus
 
-from qlink.firmware_bridge.board import Board, open_board
-from qlink.sim.cable import Cable, Damage, End, Fault, Line
-from qlink.sim.twin import open_twin
+from qlink.firmware_bridge.board import open_board
 
 
 @pytest.fixture
 def twin_pair() -> Iterator[PairRig]:
-    twins = [open_twin(SMALL) for _ in End]
-    cable = Cable(*twins)
-    left, right = (TwinPort(twin) for twin in twins)
-
-    def edges(edges: Sequence[Edge]) -> None:
-        right.feed(edges)
-        left.edges(edges)
-
-    def spoil(damage: Damage, after: int) -> None:
-        cable.spoil(Fault(End.RIGHT, Line.TRIGGER, damage, after))
-
-    with Board(left) as leader, Board(right) as follower:
-        yield PairRig(leader, follower, edges, spoil, twins[End.RIGHT].reset)
+    with joined_twins() as (rig, _):
+        yield rig
 
 
 @pytest.fixture
@@ -52,5 +38,5 @@ def test_on_two_twins(scenario: Callable[[PairRig], None], twin_pair: PairRig) -
 def test_on_two_real_boards(scenario: Callable[[PairRig], None], board_pair: PairRig) -> None:
     try:
         scenario(board_pair)
-    except (NeedsStimulus, NeedsBadCable) as reason:
+    except (NeedsStimulus, NeedsFaults) as reason:
         pytest.skip(str(reason))

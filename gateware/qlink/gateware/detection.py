@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import SYNC_LINES, TRIGGERS, Mode
+from qlink.firmware_bridge.registers import SYNC_LINES, SYNC_NUMBER_BITS, TRIGGERS, Mode
 
 from .accidentals import FOUND, AccidentalFinder, ShiftLine
 from .attempt import NEVER, AttemptTracker
@@ -203,7 +203,7 @@ class Detection(wiring.Component):
             lines.clear.eq(clear),
             lines.herald.eq(self.pins.any()),
             lines.skip.eq(self.skip),
-            *(getattr(lines, name).eq(flow[name]) for name in ("start", "resting")),
+            *(getattr(lines, name).eq(flow[name]) for name in ("start", "resting", "upper")),
             *(flow[name].eq(getattr(lines, name)) for name in ("partner", "reference", "jump", "busy", "deadline")),
             *(sequence[name].eq(getattr(lines, name)) for name in ("hold", "success", "ending")),
             *(self.counts[f"sync_{name}"].eq(lines.counts[name]) for name in lines.counts.shape().members),
@@ -382,6 +382,7 @@ class Detection(wiring.Component):
             queue.jump.eq(sync.jump),
             queue.number.eq(self.settings.sync.number),
             queue.take.eq(self.settings.sync.take),
+            sync.upper.eq(queue.attempt[SYNC_NUMBER_BITS:]),
         ]
         wiring.connect(m, queue.queue, writer.queue)
         wiring.connect(m, wiring.flipped(self.heralds), writer.heralds)

@@ -126,7 +126,7 @@ SyncSettings = data.StructLayout(
 SyncCounts = data.StructLayout({"missed": 1, "doubled": 1, "corrupt": 1, "disagreed": 1})
 """What is to be counted of them in one clock, see `wire.GlobalCounter`."""
 
-SyncStatus = data.StructLayout({"number": 8, "attempts": 8, "successes": 8})
+SyncStatus = data.StructLayout({"number": 8, "attempts": 8, "successes": 8, "agreed": 1})
 """The register `sync_status`."""
 
 

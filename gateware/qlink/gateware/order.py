@@ -45,6 +45,7 @@ class DecisionQueue(wiring.Component):
     take : In(1), the attempt begun last has this `number` from now on
     missed : In(1), a reference is missed in this clock
     slipped : In(1), something goes wrong between two boards
+    attempt : Out(64), the number of the attempt begun last, a clock after `start`
     queue : Out(stream of Decisions)
     idle : Out(1), nothing is queued or about to be
     """
@@ -63,6 +64,7 @@ class DecisionQueue(wiring.Component):
                 "number": In(64),
                 "missed": In(1),
                 "slipped": In(1),
+                "attempt": Out(64),
                 "queue": Out(stream.Signature(Decisions(parameters))),
                 "idle": Out(1),
             }
@@ -93,6 +95,8 @@ class DecisionQueue(wiring.Component):
                 noted.jump.eq(self.jump),
                 noted.references[coming].eq(Cat(self.sub, self.clock)),
             ]
+
+        m.d.comb += self.attempt.eq(noted.attempt)
 
         entry = Signal(shape)
         number = Signal(range(self.parameters.patterns + 1))

@@ -18,11 +18,15 @@ READY, TRIGGER, SUCCESS = range(SYNC_LINES)
 SYNCHRONISER = 2
 STARTED = 2  # clocks from a leader's reference to `send`
 FOLLOWING = 2  # clocks from a message to a follower's reference
+UPPER_BITS = 64 - SYNC_NUMBER_BITS
+CHECKED = (1, 2, 1, 3, 1, 4, 1, 5, 1, 6, 1, 7, 1, 2, 1, 2)
+"""Which byte of an attempt's number, 0 the lowest, is told with the attempt after it: by its lowest bits."""
 SYNC_LATENCY = STARTED + SENT + SYNCHRONISER + JUDGED + FOLLOWING
 
 SyncFlow = data.StructLayout(
     {
         **{name: 1 for name in ("start", "resting", "partner", "reference", "busy")},
+        "upper": UPPER_BITS,
         "jump": SYNC_NUMBER_BITS,
         "deadline": 32,
     }
@@ -37,12 +41,17 @@ class SyncLines(wiring.Component):
     `SYNC_LATENCY` clocks later, besides cable and input delays; and says when it is ready for the next one, for which a
     leader may wait. Both say when they have a herald.
 
+    A message has the lowest byte of the attempt's number, and one of the other bytes of the number before. So a
+    follower whose number is wrong by a multiple of 256 finds out, and begins nothing until it is given a number, as
+    after power-on.
+
     Members
     -------
     settings : In(SyncSettings)
     inputs : In(3), outputs : Out(3), the lines ready, trigger, success; inputs come straight from pins
     clear : In(1), the next message is the first, whatever its order
     start : In(1), an attempt starts
+    upper : In(bits), the number of the attempt begun last, without its lowest byte; a few clocks late
     resting : In(1), no attempt runs and no trigger is on
     herald : In(1)
     skip : In(32)
@@ -62,6 +71,7 @@ class SyncLines(wiring.Component):
     outputs: Out(SYNC_LINES)
     clear: In(1)
     start: In(1)
+    upper: In(UPPER_BITS)
     resting: In(1)
     herald: In(1)
     skip: In(32)
@@ -89,6 +99,7 @@ class SyncLines(wiring.Component):
             successes.line.eq((settings.leader | settings.follower) & lines[SUCCESS]),
             attempts.clear.eq(self.clear),
             successes.clear.eq(self.clear),
+            attempts.unordered.eq(settings.follower),
         ]
 
         number = Signal(SYNC_NUMBER_BITS)
@@ -96,16 +107,20 @@ class SyncLines(wiring.Component):
             m.d.sync += number.eq(settings.number)
         with m.Elif(self.start):
             m.d.sync += number.eq(number + 1 + self.jump)
-        sending = self._tell(m, settings, number)
-        skipped, refused = self._follow(m, settings, number, attempts)
-        given_up, unexpected, patience = self._wait(m, settings, number, attempts)
+        part, agreed = Signal(SYNC_NUMBER_BITS), Signal()
+        upper = [self.upper.word_select(byte - 1, SYNC_NUMBER_BITS) for byte in CHECKED]
+        m.d.sync += part.eq(Cat(upper).word_select(number[: len(CHECKED).bit_length() - 1], SYNC_NUMBER_BITS))
+        sending = self._tell(m, settings, number, part, agreed)
+        place = self._place(m, number, attempts)
+        skipped, again, refused = self._follow(m, settings, number, attempts, part, agreed, place)
+        given_up, unexpected, patience = self._wait(m, settings, attempts, place)
         strange = self._hear(m, number, successes)
         m.d.comb += self.ending.eq(self.success & settings.stop_on_success)
         counting = self._count(
             m,
             missed=skipped + Mux(settings.leader & attempts.valid, attempts.missed, 0) + given_up,
             missed_too=Mux(successes.valid, successes.missed, 0),
-            doubled=attempts.doubled + successes.doubled,
+            doubled=attempts.doubled + successes.doubled + again,
             corrupt=attempts.corrupt + successes.corrupt,
             disagreed=refused + unexpected + strange,
         )
@@ -116,12 +131,13 @@ class SyncLines(wiring.Component):
             self.busy.eq(moved | self.start | self.herald | Cat(under_way).any()),
             self.deadline.eq(patience[:32]),
             self.status.number.eq(number),
-            self.status.attempts.eq(attempts.message.order),
+            self.status.attempts.eq(attempts.message.number),
             self.status.successes.eq(successes.message.order),
+            self.status.agreed.eq(agreed),
         ]
         return m
 
-    def _tell(self, m, settings, number):
+    def _tell(self, m, settings, number, part, agreed):
         """Send what the other board has to know. Returns whether there is more to come."""
         m.submodules.attempt_sender = attempt = LineSender()
         m.submodules.success_sender = success = LineSender()
@@ -129,11 +145,16 @@ class SyncLines(wiring.Component):
         m.d.sync += [
             started.eq(self.start),
             herald.eq(self.herald & (settings.leader | settings.follower)),
-            ready.eq(self.resting & settings.follower),
+            ready.eq(self.resting & settings.follower & agreed),
             told.eq(ready & (told | ~attempt.busy) & ~settings.take),
         ]
+        other = Signal(SYNC_NUMBER_BITS)
+        with m.If(self.start):
+            m.d.sync += other.eq(part)
         line = Signal()
         m.d.comb += [
+            attempt.other.eq(other),
+            attempt.instead.eq(settings.leader),
             attempt.send.eq(Mux(settings.leader, started, ready & ~told & ~attempt.busy & ~settings.take)),
             attempt.number.eq(Mux(settings.leader, number, number + 1)),
             success.send.eq(herald),
@@ -143,31 +164,46 @@ class SyncLines(wiring.Component):
             self.outputs[TRIGGER].eq(line & settings.leader),
             self.outputs[SUCCESS].eq(success.line),
         ]
-        return attempt.busy | success.busy | started | herald | (self.resting & settings.follower & ~told)
+        return attempt.busy | success.busy | started | herald | (self.resting & settings.follower & agreed & ~told)
 
-    def _follow(self, m, settings, number, attempts):
-        """Begin an attempt when the leader says so. Returns how many were missed, and whether this one is none."""
-        came, ahead = Signal(), attempts.message.number - number - 1
-        m.d.sync += came.eq(attempts.valid & settings.follower)
+    def _place(self, m, number, attempts):
+        """With `came`: whether a message is about the attempt after the newest one, and whether about that itself."""
+        following, newest = Signal(), Signal()
+        m.d.sync += [
+            following.eq(attempts.message.number == (number + 1)[:SYNC_NUMBER_BITS]),
+            newest.eq(attempts.message.number == number),
+        ]
+        return following, newest
+
+    def _follow(self, m, settings, number, attempts, part, agreed, place):
+        """Begin an attempt when the leader says so. Returns how many were missed, whether it has said so of this one
+        before, and whether what it says cannot be.
+        """
+        following, newest = place
+        came, differs, ahead = Signal(), Signal(), attempts.message.number - number - 1
+        m.d.sync += [came.eq(attempts.valid & settings.follower), differs.eq(attempts.message.order != part)]
         with m.If(~settings.follower | settings.take):
             m.d.sync += self.jump.eq(0)
         with m.Elif(attempts.valid):
             m.d.sync += self.jump.eq(ahead)
-        far = self.jump[-1]
-        m.d.sync += self.reference.eq(came & ~far)
-        return Mux(came & ~far, self.jump, 0), came & far
+        contrary = following & differs
+        begins = came & agreed & ~self.jump[-1] & ~contrary
+        with m.If(settings.take):
+            m.d.sync += agreed.eq(1)
+        with m.Elif(came & contrary):
+            m.d.sync += agreed.eq(0)
+        m.d.sync += self.reference.eq(begins)
+        return Mux(begins, self.jump, 0), came & newest, came & ~newest & ~begins
 
-    def _wait(self, m, settings, number, attempts):
+    def _wait(self, m, settings, attempts, place):
         """Hold the next attempt until the follower is ready. Returns that it took too long, that a message was about
         another attempt, and the clocks until the former.
         """
         ready, given_up, waiting, timing = Signal(), Signal(), Signal(), Signal()
         left, load = Signal(signed(33)), Signal(signed(33))
-        came, fits, late = Signal(), Signal(), Signal()
+        came, (fits, late) = Signal(), place  # late: the leader has not waited, or no longer
         m.d.sync += [
             came.eq(attempts.valid & settings.leader),
-            fits.eq(attempts.message.number == (number + 1)[:SYNC_NUMBER_BITS]),
-            late.eq(attempts.message.number == number),  # the leader has not waited, or no longer
             self.hold.eq(settings.leader & settings.await_ready & ~ready & ~given_up),
             waiting.eq(self.hold & self.resting & ~self.start),
             timing.eq(settings.ready_timeout != 0),

@@ -11,22 +11,22 @@ from qlink.firmware_bridge.registers import SYNC_BIT_CLOCKS, SYNC_CRC_BITS, SYNC
 
 __all__ = ["CRC_POLYNOMIAL", "JUDGED", "LineReceiver", "LineSender", "Message"]
 
-CRC_POLYNOMIAL = 0x07  # finds any three wrong bits of a message
+CRC_POLYNOMIAL = 0x07  # finds any three wrong bits of a message, and any eight in a row
 SENT = 3  # clocks from `send` to the start bit on the line
 JUDGED = SYNC_BIT_CLOCKS * SYNC_FRAME_BITS + SYNC_BIT_CLOCKS // 2 + 4  # from there to `valid`
 
 Message = data.StructLayout({"number": SYNC_NUMBER_BITS, "order": SYNC_NUMBER_BITS})
-"""`number` of an attempt, its lowest bits; `order` counts the messages of a line."""
+"""`number` of an attempt, its lowest bits; `order` counts the messages of a line, or is something else."""
 
 
 def crc(message):
-    """Return the CRC-8 of a message, its lowest bit first."""
+    """Return the CRC-8 of a message, its lowest bit first; of the CRC the highest bit comes first."""
     state = [frozenset()] * SYNC_CRC_BITS  # each bit as the set of those that it is the sum of
     for place in range(len(message)):
         fed_back = state[-1] ^ {place}
         shifted = [frozenset(), *state[:-1]]
         state = [bit ^ fed_back if CRC_POLYNOMIAL >> n & 1 else bit for n, bit in enumerate(shifted)]
-    return Cat(reduce(xor, (message[place] for place in sorted(places))) for places in state)
+    return Cat(reduce(xor, (message[place] for place in sorted(places))) for places in reversed(state))
 
 
 class LineSender(wiring.Component):
@@ -38,12 +38,15 @@ class LineSender(wiring.Component):
     -------
     send : In(1)
     number : In(bits), what to send
+    other : In(bits), to send in place of the order, if `instead`
     line : Out(1), with the start bit `SENT` clocks after `send`
     busy : Out(1), a message is on its way
     """
 
     send: In(1)
     number: In(SYNC_NUMBER_BITS)
+    other: In(SYNC_NUMBER_BITS)
+    instead: In(1)
     line: Out(1)
     busy: Out(1)
 
@@ -55,7 +58,7 @@ class LineSender(wiring.Component):
         m.d.comb += self.busy.eq(loaded | (left != 0) | self.line)
         m.d.sync += [loaded.eq(begin), self.line.eq(shift[0] & (left != 0))]
         with m.If(begin):
-            m.d.sync += [message.number.eq(self.number), message.order.eq(order)]
+            m.d.sync += [message.number.eq(self.number), message.order.eq(Mux(self.instead, self.other, order))]
         with m.If(self.send):
             m.d.sync += order.eq(order + 1)
 
@@ -75,6 +78,7 @@ class LineReceiver(wiring.Component):
     -------
     line : In(1), in step with the clock
     clear : In(1), the next message is the first one, whatever its order
+    unordered : In(1), each one is the first one
     message : Out(Message), the one that came last
     valid : Out(1), it is intact and new; `JUDGED` clocks after the line shows its start bit
     doubled : Out(1), it has come before
@@ -85,6 +89,7 @@ class LineReceiver(wiring.Component):
 
     line: In(1)
     clear: In(1)
+    unordered: In(1)
     message: Out(Message)
     valid: Out(1)
     doubled: Out(1)
@@ -133,5 +138,5 @@ class LineReceiver(wiring.Component):
         ]
         with m.If(judging[1] & intact & ~behind):
             m.d.sync += [self.message.eq(message), expected.eq(message.order + 1), first.eq(0)]
-        with m.If(self.clear):
+        with m.If(self.clear | self.unordered):
             m.d.sync += first.eq(1)
