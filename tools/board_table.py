@@ -1,4 +1,4 @@
-"""Build boards, all or those named, and write what came of it into docs/boards-table.md.
+"""Build boards, all or those named, and write what came of it into README.md.
 
 What was measured of boards that are not named stays. Ends with 1 when a board misses its timing or cannot be built.
 """
@@ -14,7 +14,7 @@ from qlink.gateware.boards.profiles import PROFILES
 from qlink.gateware.boards.tools import BuildError
 
 ROOT = Path(__file__).parents[1]
-TABLE = ROOT / "docs" / "boards-table.md"
+TABLE = ROOT / "README.md"
 BEGIN, END = "<!-- boards: begin -->", "<!-- boards: end -->"
 HEAD = (
     *("board", "FPGA", "channels x patterns", "tick", "herald latency", "link"),
