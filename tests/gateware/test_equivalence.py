@@ -15,6 +15,7 @@ from qlink.firmware_bridge.registers import BY_NAME, Mode
 from qlink.firmware_bridge.settings import settings_of
 from qlink.firmware_bridge.wire import (
     CONTRACT_VERSION,
+    GROUP_SIZE,
     OUTCOMES,
     ActionCounter,
     CounterGroup,
@@ -120,6 +121,10 @@ COMPACT = Parameters(
     **SIZES,
     **{"pulses": 0, "sync": False, "pps": False, "ten_mhz": False},
 )
+WIDEST = Parameters(
+    **{"channels": 16, "patterns": 16, "delay_depth": 64},
+    **{"pulses": 0, "sequencer": False, "sync": False, "histogram_bins": 0},
+)
 BOARDS = [
     Parameters(),
     Parameters(channels=5, patterns=3, samples=2, multiplicity=True),
@@ -127,7 +132,8 @@ BOARDS = [
     COMPACT,
     replace(COMPACT, channels=3, patterns=4, samples=4, window_bits=16, pulses=2, delay_depth=64, ten_mhz=True),
 ]
-CASES = [(board, mode, seed) for board in BOARDS for mode in Mode for seed in range(12)]
+CASES = [(board, mode, seed) for board in BOARDS for mode in Mode for seed in range(8)]
+CASES += [(WIDEST, mode, seed) for mode in Mode for seed in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -136,17 +142,18 @@ CASES = [(board, mode, seed) for board in BOARDS for mode in Mode for seed in ra
 def test_delivers_what_the_model_decides(board, mode, seed):
     rng = Random(f"{board.samples} {mode} {seed}")
     delay_ticks = (1 << board.delay_bits) - 1
-    shape = Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + CLOCKS, delay_ticks)
+    clocks = CLOCKS if board is not WIDEST else CLOCKS // 4
+    shape = Shape(board.channels, board.patterns, board.samples, BEGIN, BEGIN + clocks, delay_ticks)
     shape = replace(shape, pulses=board.pulses, action_latency=board.action_latency, multiplicity=board.multiplicity)
     shape = replace(shape, vetoes=not board.compact, window_ticks=(1 << board.window_bits) - 1)
     case = random_case(rng, shape, mode)
-    model = observe(case.configuration, board.samples, case.edges, case.references, BEGIN + CLOCKS + REST)
+    model = observe(case.configuration, board.samples, case.edges, case.references, BEGIN + clocks + REST)
     bench = Bench(board)
     seen, zero = bench.observe(case)
     counts = {int(counter["index"]): int(counter["value"]) for counter in seen.counters}
 
     modelled = [group for group in MODELLED if board.accidentals or group is not CounterGroup.ACCIDENTALS]
-    indices = [counter_index(group, member) for group in modelled for member in range(board.channels)]
+    indices = [counter_index(group, member) for group in modelled for member in range(GROUP_SIZE)]
     indices += [counter_index(CounterGroup.GLOBAL, member) for member in MODELLED_GLOBALS]
     assert {i: counts.get(i, 0) for i in indices} == {i: model.counts[i] for i in indices}
 
