@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.sim.test_twin import BOARD, CALM, FLUSH_CLOCKS, QUIET_CLOCKS, random_clicks, requests, running
+from tests.sim.test_twin import BOARD, CALM, FLUSH_CLOCKS, QUIET_CLOCKS, running
 
 from qlink.firmware_bridge.board import Board
-from qlink.firmware_bridge.configuration import Configuration, Pattern
+from qlink.firmware_bridge.configuration import Configuration, Identity, Pattern
 from qlink.firmware_bridge.decoder import Decoder, concatenate
 from qlink.firmware_bridge.encoding import Time, encode_request
 from qlink.firmware_bridge.errors import BoardReset
 from qlink.firmware_bridge.events import Batch
 from qlink.firmware_bridge.registers import BY_NAME
+from qlink.firmware_bridge.settings import settings_of
 from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, Operation, TimeSource, counter_index
 from qlink.gateware.engine import TimingEngine
+from qlink.gateware.parameters import Parameters
 from qlink.sim.sources import PPS, TEN_MHZ, clicks_of
 from qlink.sim.times import note
 from qlink.sim.twin import Link, Twin, open_twin
@@ -25,6 +27,7 @@ from qlink.sim.twin_build import Design, compile_design
 from qlink.sim.verilog import convert
 
 BEFORE_WRAP = 6_000  # clocks
+WRAPPING = Parameters(channels=4, patterns=2).lean()
 SNAPSHOT = encode_request(Operation.WRITE, 1, BY_NAME["command"].address, 1)
 INPUT = {TimeSource.PPS: PPS, TimeSource.TEN_MHZ: TEN_MHZ}
 TIMED = Configuration(time_pps=True, time_ten_mhz=50, flush_clocks=FLUSH_CLOCKS)
@@ -147,27 +150,43 @@ def test_a_board_that_was_not_reset_keeps_its_epoch() -> None:
 
 @cache
 def late_library() -> Path:
-    """A board whose ticks are about to wrap."""
+    """The board `WRAPPING`, its ticks about to wrap."""
     make: Callable[..., Any] = TimingEngine  # Amaranth components have no types
-    engine = make(BOARD, timebase_start=2**BOARD.clock_bits - BEFORE_WRAP)
-    return compile_design(Design(convert(engine), BOARD.channels, BOARD.samples))
+    engine = make(WRAPPING, timebase_start=2**WRAPPING.clock_bits - BEFORE_WRAP)
+    return compile_design(Design(convert(engine), WRAPPING.channels, WRAPPING.samples))
+
+
+def wrapping_requests() -> bytes:
+    """What names the epoch and sets that board up."""
+    identity = Identity(
+        1, "TWIN", WRAPPING.channels, WRAPPING.patterns, WRAPPING.samples, WRAPPING.tick_fs, WRAPPING.clock_hz, 0, 0
+    )
+    patterns = (Pattern(frozenset({0, 1}), window=30), Pattern(frozenset({2}), window=9, forbidden=frozenset({3})))
+    settings = settings_of(Configuration(patterns, flush_clocks=FLUSH_CLOCKS), identity)
+    writes = [("epoch", 0, 4), *((setting.name, setting.index, setting.value) for setting in settings)]
+    return b"".join(
+        encode_request(Operation.WRITE, 1, BY_NAME[name].address + index, value)
+        for name, index, value in [*writes, ("control", 0, BY_NAME["control"].pack(run=1))]
+    )
 
 
 @pytest.mark.parametrize("stalled", [0, 5_000])
 def test_ticks_that_wrap_begin_a_later_epoch(stalled: int) -> None:
     """The same clicks on a board that starts at 0, and on one whose ticks wrap in their midst."""
-    clicks = random_clicks(np.random.default_rng(8), 600, 40)
+    rng = np.random.default_rng(8)
+    ticks = QUIET_CLOCKS * 4 + np.cumsum(rng.geometric(1 / 40, 600))
+    clicks = clicks_of(ticks, rng.integers(0, WRAPPING.channels, 600))
     assert int(clicks["tick"][0]) // 4 < BEFORE_WRAP < int(clicks["tick"][-1]) // 4
-    named = encode_request(Operation.WRITE, 1, BY_NAME["epoch"].address, 4)
     batches = []
-    for twin in (open_twin(BOARD), Twin(late_library(), BOARD.channels, BOARD.samples)):
-        twin.run(QUIET_CLOCKS, requests=named + requests(CALM))
+    for twin in (open_twin(WRAPPING), Twin(late_library(), WRAPPING.channels, WRAPPING.samples)):
+        twin.run(QUIET_CLOCKS, requests=wrapping_requests())
         twin.stall((BEFORE_WRAP - 100, BEFORE_WRAP - 100 + stalled))
         data = twin.run(30_000, clicks) + twin.run(300_000, requests=SNAPSHOT)
         batches.append(Decoder().feed(data))
     early, late = batches
-    passed = np.uint64(BEFORE_WRAP * BOARD.samples)
+    passed = np.uint64(BEFORE_WRAP * WRAPPING.samples)
     assert len(early.clicks) > 500
+    assert len(early.heralds) > 50
     for first, second in ((early.clicks, late.clicks), (early.heralds, late.heralds)):
         assert (second["tick"] == first["tick"] - passed).all()
         assert (second["epoch"] == np.where(first["tick"] >= passed, 5, 4)).all()
