@@ -2,8 +2,8 @@
 
 Detectors and reference sit on PMOD0 and PMOD1, whose 16 contacts are all in IO bank 3, the right one: nextpnr places
 IDDRX2F in left and right banks only, and one edge clock serves one side. The other PMODs are in top banks or mixed: the
-triggers, which need no gearing, are on PMOD2. The 85F has room for more: PPS and 10 MHz on PMOD1, feed-forward on
-PMOD4, whose upper contacts are of bank 2 on the same side, and the lines to another board on PMOD5.
+triggers, which need no gearing, are on PMOD2. The 85F has room for more: feed-forward on PMOD4, whose upper contacts
+are of bank 2 on the same side, and the lines to another board on PMOD5.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ def _pmod(number: int, contact: int) -> Pin:
 
 
 _UPPER, _LOWER = (1, 2, 3, 4), (7, 8, 9, 10)
-_SMALLER = {"accidentals": False, "filter_depth": 0, "histogram_bins": 0, "tag_coding": False}  # there is no more room
+_SMALLER = {"accidentals": False, "filter_depth": 0, "veto_depth": 1024}  # with more of it no clock of 125 MHz is met
 
 
 def _profile(name: str, platform: type, **fields: Any) -> Profile:
@@ -31,6 +31,8 @@ def _profile(name: str, platform: type, **fields: Any) -> Profile:
         detectors=tuple(_pmod(0, contact) for contact in (*_UPPER, *_LOWER)),
         reference=_pmod(1, 1),
         heralds=tuple(_pmod(1, contact) for contact in _LOWER),
+        pps=_pmod(1, 2),
+        ten_mhz=_pmod(1, 3),
         triggers=tuple(_pmod(2, contact) for contact in (*_UPPER, *_LOWER)),
         clock_hz=125_000_000,
         baud=12_000_000,
@@ -44,8 +46,6 @@ ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform, sizes=_SMALLER, verified=T
 ECPIX5_85F = _profile(
     "ecpix5-85f",
     ECPIX585Platform,
-    pps=_pmod(1, 2),
-    ten_mhz=_pmod(1, 3),
     actions=tuple(_pmod(4, contact) for contact in _UPPER),
     pulses=4,
     sync=SyncPins(
