@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The whole toolchain, from Amaranth to a bitstream: on a small core always, on the real one when asked for."""
+"""The toolchain, from Amaranth to a bitstream: on a small core and on a small board always, on all when asked for."""
 
 import os
 import re
@@ -141,6 +141,21 @@ def test_a_tool_can_be_chosen_by_the_environment(monkeypatch):
     monkeypatch.setenv("NEXTPNR_ECP5", "nextpnr-ecp5")
     monkeypatch.setenv("ECPPACK", "ecppack")
     assert find_tools(PROFILE.family.toolchain).yosys == ("nice", "/opt/yosys")
+
+
+def test_the_real_engine_of_a_small_board_meets_its_clock_every_time(tmp_path):
+    profile = PROFILES["ice40-hx8k"]
+    try:
+        find_tools(profile.family.toolchain)
+    except ToolMissing as error:
+        pytest.skip(str(error))
+    report = build(profile, tmp_path, str)
+    assert profile.verified
+    assert report.met
+    (clock,) = report.clocks
+    assert clock.target_mhz == pytest.approx(profile.clock_hz / 1e6, rel=1e-3)
+    assert {cells.what for cells in report.usage if cells.used} == {"LUTs", "EBR"}
+    assert report.bitstream.stat().st_size > 100_000
 
 
 @pytest.mark.skipif("QLINK_BOARD_BUILD" not in os.environ, reason="takes many minutes: set QLINK_BOARD_BUILD to 1")
