@@ -59,14 +59,15 @@ LACKING = {
 }
 
 
-def test_what_the_board_lacks_is_refused_by_name() -> None:
-    with open_board(f"twin://idle?board={NAME}") as board:
+@pytest.mark.parametrize("name", [NAME, "icebreaker"])
+def test_what_the_board_lacks_is_refused_by_name(name: str) -> None:
+    with open_board(f"twin://idle?board={name}") as board:
         for message, configuration in LACKING.items():
             with pytest.raises(ConfigurationError, match=message):
                 board.configure(configuration)
-        for name in ("stream_channels", "filter", "pattern_limits", "histogram_run", "sequence_setup"):
+        for register in ("stream_channels", "filter", "pattern_limits", "histogram_run", "sequence_setup"):
             with pytest.raises((NoSuchRegister, ConfigurationError)):
-                board.read(name)
-        parameters = PROFILES[NAME].parameters
+                board.read(register)
+        parameters = PROFILES[name].parameters
         assert board.identity.window_ticks == (1 << parameters.window_bits) - 1
         assert (board.identity.codings, board.identity.veto_clocks) == (0, 0)

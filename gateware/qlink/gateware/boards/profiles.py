@@ -4,6 +4,7 @@ from .arty_a7 import ARTY_A7_35T, ARTY_A7_100T
 from .ecp5_5g_evn import ECP5_5G_EVN
 from .ecpix5 import ECPIX5_45F, ECPIX5_85F
 from .ice40_hx8k import ICE40_HX8K
+from .icebreaker import ICEBREAKER
 from .profile import Profile
 from .ulx3s import ULX3S_12F, ULX3S_25F, ULX3S_45F, ULX3S_85F, ULX3S_85F_FT232H
 from .versa_ecp5 import VERSA_ECP5_5G
@@ -21,6 +22,7 @@ _ALL = (
     ULX3S_85F,
     ULX3S_85F_FT232H,
     ICE40_HX8K,
+    ICEBREAKER,
     ARTY_A7_35T,
     ARTY_A7_100T,
 )
