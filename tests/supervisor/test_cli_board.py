@@ -120,7 +120,7 @@ def test_list_profiles_names_every_board() -> None:
     assert (small["pps"], small["actions"], small["pulses"], small["veto_clocks"]) == (None, [], 0, 512)
     assert small["shift_ns"] > 2500
     latency = by_name["ulx3s-12f"]["herald_latency"]
-    assert latency["ns"] == pytest.approx(1e3 / 87.5 * latency["clocks"])
+    assert latency["ns"] == pytest.approx(1e3 / 75 * latency["clocks"])
     assert set(by_name) == set(PROFILES)
 
 

@@ -28,13 +28,15 @@ _SYNC = SyncPins(
     outputs=(_gpio("25+"), _gpio("26+"), _gpio("27+")),
     inputs=(_gpio("25-"), _gpio("26-"), _gpio("27-")),
 )
-_ALL = {**_TIMES, "actions": _pairs(20, 21), "pulses": 4, "sync": _SYNC, "clock_hz": 75_000_000}
-_SMALL = {"veto_depth": 512, "click_depth": 256, "record_depth": 2048, "herald_depth": 64, "delay_depth": 512}
-_FEWER = {"filter_depth": 0, "histogram_bins": 0, "record_depth": 1024}  # the 25F has no more block RAMs than the 12F
+_ALL = {**_TIMES, "actions": _pairs(20, 21), "pulses": 4, "sync": _SYNC}
+_SMALL = {  # there are 56 block RAMs
+    **{"veto_depth": 512, "click_depth": 256, "record_depth": 1024, "herald_depth": 64, "delay_depth": 512},
+    **{"filter_depth": 0, "histogram_bins": 0},
+}
 
 
 def _profile(name: str, platform: type, channels: int, **fields: object) -> Profile:
-    defaults = {"patterns": 8, "clock_hz": 87_500_000, "baud": 3_000_000}  # 12.5 MHz, the PLL's slowest, times 7
+    defaults = {"patterns": 8, "clock_hz": 75_000_000, "baud": 3_000_000}
     return Profile(
         name=name,
         platform=platform,
@@ -48,8 +50,8 @@ def _profile(name: str, platform: type, channels: int, **fields: object) -> Prof
     )
 
 
-ULX3S_12F = _profile("ulx3s-12f", ULX3S_12F_Platform, 4, patterns=2, sizes=_SMALL, verified=True)
-ULX3S_25F = _profile("ulx3s-25f", ULX3S_25F_Platform, 4, patterns=4, sizes={**_SMALL, **_FEWER})
+ULX3S_12F = _profile("ulx3s-12f", ULX3S_12F_Platform, 4, patterns=2, sizes=_SMALL)
+ULX3S_25F = _profile("ulx3s-25f", ULX3S_25F_Platform, 4, patterns=4, sizes=_SMALL)
 ULX3S_45F = _profile("ulx3s-45f", ULX3S_45F_Platform, 8, patterns=4, sizes={"veto_depth": 1024}, **_ALL)
 ULX3S_85F = _profile("ulx3s-85f", ULX3S_85F_Platform, 8, **_ALL)
 
