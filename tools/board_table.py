@@ -40,7 +40,7 @@ def measured(report: BuildReport) -> tuple[str, ...]:
     worst = report.clocks[0]
     used = {cells.what: f"{cells.used} ({100 * cells.used // cells.available} %)" for cells in report.usage}
     return (
-        f"{worst.achieved_mhz:.1f} / {worst.target_mhz:g} MHz{'' if report.met else ', **missed**'}",
+        f"{worst.achieved_mhz:.1f} / {worst.target_mhz:.3g} MHz{'' if report.met else ', **missed**'}",
         f"{worst.slack_ns:.2f} ns",
         *(used.get(what, "with the LUTs") for what in ("LUTs", "FFs", "EBR")),
     )

@@ -19,12 +19,16 @@ from qlink.gateware.boards.tools import BuildError, ToolFailed, ToolMissing, fin
 PROFILE = PROFILES[DEFAULT]
 
 
-@pytest.fixture(scope="module")
-def tools():
+def tools_for(profile):
     try:
-        return find_tools(PROFILE.family.toolchain)
+        return find_tools(profile.family.toolchain)
     except ToolMissing as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def tools():
+    return tools_for(PROFILE)
 
 
 class Core(wiring.Component):
@@ -148,10 +152,7 @@ def test_a_tool_can_be_chosen_by_the_environment(monkeypatch):
 @pytest.mark.parametrize(("name", "cells"), [("ice40-hx8k", {"LUTs", "EBR"}), ("ulx3s-12f", ECP5.toolchain.cells)])
 def test_the_real_engine_of_a_small_board_meets_its_clock_every_time(name, cells, tmp_path):
     profile = PROFILES[name]
-    try:
-        find_tools(profile.family.toolchain)
-    except ToolMissing as error:
-        pytest.skip(str(error))
+    tools_for(profile)
     report = build(profile, tmp_path, str)
     assert profile.verified
     assert report.met

@@ -14,7 +14,7 @@ from tests.gateware.test_equivalence import MODELLED, WIDEST, Bench, herald, wit
 from qlink.firmware_bridge.decoder import concatenate
 from qlink.firmware_bridge.events import Batch
 from qlink.firmware_bridge.registers import BY_NAME, Mode
-from qlink.firmware_bridge.wire import Coding, CounterGroup, GlobalCounter, TimeSource, counter_index
+from qlink.firmware_bridge.wire import TIMES_LOST, Coding, CounterGroup, GlobalCounter, TimeSource, counter_index
 from qlink.sim.cases import Case, Shape, random_case
 from qlink.sim.coincidence import Observation, late, observe, sample
 from qlink.sim.sources import PPS, REFERENCE, TEN_MHZ, clicks_of
@@ -27,7 +27,6 @@ LONG = 400_000  # clocks in which all that waits is sent
 CHANNELS, PATTERNS = range(WIDEST.channels), range(WIDEST.patterns)
 SHAPE = Shape(WIDEST.channels, WIDEST.patterns, WIDEST.samples, 0, CLOCKS, (1 << WIDEST.delay_bits) - 1)
 INPUTS = {TimeSource.PPS: PPS, TimeSource.TEN_MHZ: TEN_MHZ}
-TIMES_LOST = {TimeSource.PPS: GlobalCounter.PPS_LOST, TimeSource.TEN_MHZ: GlobalCounter.TEN_MHZ_LOST}
 OPEN, SHUT = (), ((0, SUSTAINED + REST),)  # when the link takes nothing
 
 

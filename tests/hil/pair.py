@@ -8,8 +8,9 @@ from tests.hil.rig import Edge, NeedsStimulus
 from tests.hil.test_board import TwinPort
 
 from qlink.firmware_bridge.board import Board
+from qlink.firmware_bridge.registers import SyncLine
 from qlink.gateware.parameters import Parameters
-from qlink.sim.cable import Cable, Damage, End, Fault, Line
+from qlink.sim.cable import Cable, Damage, End, Fault
 from qlink.sim.twin import open_twin
 
 SMALL = Parameters(channels=2, patterns=2, samples=1, record_depth=256, herald_depth=16)
@@ -57,7 +58,7 @@ def joined_twins() -> Iterator[tuple[PairRig, Cable]]:
         left.edges(edges)
 
     def spoil(damage: Damage, after: int) -> None:
-        cable.spoil(Fault(End.RIGHT, Line.TRIGGER, damage, after))
+        cable.spoil(Fault(End.RIGHT, SyncLine.TRIGGER, damage, after))
 
     with Board(left) as leader, Board(right) as follower:
         yield PairRig(leader, follower, edges, spoil, twins[End.RIGHT].reset), cable

@@ -9,11 +9,11 @@ from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Configuration, Gate, Pattern, Role, Sequence, Sync
 from qlink.firmware_bridge.decoder import Decoder
 from qlink.firmware_bridge.encoding import encode_request
-from qlink.firmware_bridge.registers import BY_NAME, MAGIC, Mode
+from qlink.firmware_bridge.registers import BY_NAME, MAGIC, Mode, SyncLine
 from qlink.firmware_bridge.settings import settings_of
 from qlink.firmware_bridge.wire import Operation
 from qlink.gateware.parameters import Parameters
-from qlink.sim.cable import Cable, Damage, End, Fault, Line
+from qlink.sim.cable import Cable, Damage, End, Fault
 from qlink.sim.errors import TwinError
 from qlink.sim.sources import clicks_of
 from qlink.sim.twin import Link, Twin, open_twin
@@ -66,7 +66,7 @@ def session(*faults: Fault, skipping: bool = True) -> tuple[list[bytes], list[Tw
 
 
 def test_skipping_does_not_show() -> None:
-    drop = Fault(End.RIGHT, Line.TRIGGER, Damage.DROPPED, after=10)
+    drop = Fault(End.RIGHT, SyncLine.TRIGGER, Damage.DROPPED, after=10)
     skipped, twins = session(drop)
     computed, slow = session(drop, skipping=False)
     assert skipped == computed
@@ -96,7 +96,7 @@ def test_one_of_them_can_be_reset() -> None:
     left.run(300)
     right.run(50)
     assert (left.now, right.now) == (1_050, 350)
-    assert cable.carried(End.LEFT, Line.READY) == 0
+    assert cable.carried(End.LEFT, SyncLine.READY) == 0
 
 
 def test_what_cannot_be_joined_or_spoilt_is_refused() -> None:
@@ -106,5 +106,5 @@ def test_what_cannot_be_joined_or_spoilt_is_refused() -> None:
     with pytest.raises(TwinError, match="two kinds of gateware"):
         Cable(open_twin(SMALL), open_twin(Parameters()))
     with pytest.raises(TwinError, match="no message can be spoilt so"):
-        cable.spoil(Fault(End.LEFT, Line.READY, Damage.CORRUPT, bit=25))
+        cable.spoil(Fault(End.LEFT, SyncLine.READY, Damage.CORRUPT, bit=25))
     assert left.now == right.now == 0

@@ -24,13 +24,26 @@ HISTOGRAM_OFFSET_CLOCKS = 2000  # the largest offset of a histogram
 OUTPUTS = 4  # of feed-forward
 MAX_PULSES = 4  # of an outcome's action table
 VETO_DECISION_CLOCKS = 5  # that a pattern with forbidden channels takes to be decided, besides its window
-SYNC_LINES = 3  # between two boards, each way: ready, trigger, success
 SYNC_NUMBER_BITS = 8  # of an attempt's number, and of a message's, on such a line
 SYNC_CRC_BITS = 8
+SYNC_CRC_POLYNOMIAL = 0x07  # finds any three wrong bits of a message, and any eight in a row
+SYNC_TOLD_BYTES = (1, 2, 1, 3, 1, 4, 1, 5, 1, 6, 1, 7, 1, 2, 1, 2)
+"""Which byte of an attempt's number, 0 the lowest, is told with the attempt after it: by its lowest bits."""
 SYNC_FRAME_BITS = 1 + 2 * SYNC_NUMBER_BITS + SYNC_CRC_BITS  # the start bit first
 SYNC_BIT_CLOCKS = 4
 SYNC_MESSAGE_CLOCKS = (SYNC_FRAME_BITS + 2) * SYNC_BIT_CLOCKS  # from one message to the next, at least
 VETO_CLOCKS = 2048  # the longest window, in clocks, of a pattern with forbidden channels: most boards keep so many
+
+
+class SyncLine(IntEnum):
+    """The lines between two boards, each way."""
+
+    READY = 0
+    TRIGGER = 1
+    SUCCESS = 2
+
+
+SYNC_LINES = len(SyncLine)
 
 
 class Access(Enum):

@@ -9,15 +9,9 @@ from numpy.typing import NDArray
 from .counters import Counters
 from .decoder import Stats, count_clicks
 from .events import Batch
-from .wire import GROUP_SIZE, MAX_CHANNELS, CounterGroup, GlobalCounter, TimeSource, counter_index
+from .wire import GROUP_SIZE, MAX_CHANNELS, TIMES_LOST, CounterGroup, TimeSource, counter_index
 
 Counts = NDArray[np.int64]
-
-TIMES_LOST = {
-    TimeSource.PPS: counter_index(CounterGroup.GLOBAL, GlobalCounter.PPS_LOST),
-    TimeSource.TEN_MHZ: counter_index(CounterGroup.GLOBAL, GlobalCounter.TEN_MHZ_LOST),
-}
-"""The source of loss brackets of TIME records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +122,8 @@ class Ledger:
             self._heralds_lost += int(batch.losses["count"][groups == CounterGroup.HERALDS_LOST].sum())
         for source, times in self._times.items():
             times.take(batch.times["number"][batch.times["source"] == source])
-            times.bracketed += int(batch.losses["count"][batch.losses["source"] == TIMES_LOST[source]].sum())
+            index = counter_index(CounterGroup.GLOBAL, TIMES_LOST[source])
+            times.bracketed += int(batch.losses["count"][batch.losses["source"] == index].sum())
         clicks = batch.clicks
         for snapshot in snapshots:
             counted = self._counted(snapshot.tick)

@@ -223,6 +223,10 @@ class GlobalCounter(IntEnum):
     SYNC_DISAGREED = 11  # intact ones about another attempt than the one that they should be about
 
 
+TIMES_LOST = {TimeSource.PPS: GlobalCounter.PPS_LOST, TimeSource.TEN_MHZ: GlobalCounter.TEN_MHZ_LOST}
+"""Which counter, and so which source of loss brackets, has the lost TIME records of an input."""
+
+
 class ActionCounter(IntEnum):
     """What `CounterGroup.ACTIONS` counts of each outcome: heralds by what became of its action table.
 

@@ -38,6 +38,7 @@ from .sampler import Sampler
 from .sequencer import SequenceFlow, Sequencer
 from .sync import SyncFlow, SyncLines
 from .timebase import Timebase
+from .timer import soonest
 
 # Clocks behind the pins, or behind their delays. What belongs together is in step at each of them.
 SAMPLED, FOLLOWED, GATED, TAPPED = 1, 1, 2, 3
@@ -155,7 +156,7 @@ class Detection(wiring.Component):
 
         deadlines = [tracker.deadline, sequence.deadline, sync.deadline]
         deadlines += (Mux(tracker.inside, gate.spare, NEVER) for gate in gates)
-        m.d.comb += self.deadline.eq(_least(m, deadlines))
+        m.d.comb += self.deadline.eq(soonest(m, deadlines))
         marking = tracker.inside & Cat(gate.near for gate in gates).any()
         busy = [settings.restart, ~tracker.idle, tracker.missed, sequence.busy, sync.busy, marking]
         self._rest(
@@ -455,12 +456,3 @@ class Detection(wiring.Component):
         with m.Elif(settling != 0):
             m.d.sync += settling.eq(settling - 1)
         m.d.comb += self.idle.eq((settling == 0) & ~edge & ~busy & ~active & recorded)
-
-
-def _least(m, values):
-    """Return the least of them. Each step has a signal, as an expression would double with every value."""
-    least, *others = values
-    for n, value in enumerate(others):
-        before, least = least, Signal(len(least), name=f"least{n}")
-        m.d.comb += least.eq(Mux(before < value, before, value))
-    return least

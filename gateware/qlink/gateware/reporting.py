@@ -1,12 +1,10 @@
 """The back end: from what happened to bytes for the host, and from the host's bytes to settings."""
 
-from functools import reduce
-
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from qlink.firmware_bridge.wire import CounterGroup, GlobalCounter, Kind, counter_index
+from qlink.firmware_bridge.wire import TIMES_LOST, CounterGroup, GlobalCounter, Kind, counter_index
 
 from .click_stream import STREAM_LAG, ClickStream
 from .counters import CounterBank, counter_indices
@@ -25,13 +23,12 @@ from .requests import RequestParser, SerialRequestParser
 from .sender import FrameSender
 from .serial_losses import SerialLossMeter
 from .serial_sender import SerialSender
-from .timer import Timer
+from .timer import Timer, soonest
 
 __all__ = ["Reporting"]
 
 TAKEN_IN = 1  # clocks from what comes in to what is made of it, on a board that streams clicks
 RANKED = (Kind.LOSS, Kind.HERALD, Kind.REPLY, Kind.TIME, Kind.COUNTER)  # what goes first of that which waits
-TIMES_LOST = (GlobalCounter.PPS_LOST, GlobalCounter.TEN_MHZ_LOST)  # in the order of wire.TimeSource
 
 
 class Reporting(wiring.Component):
@@ -132,7 +129,7 @@ class Reporting(wiring.Component):
             *(f.flush_clocks.eq(registers.flush_clocks) for f in framers),
             *(f.flush.eq(registers.flush) for f in framers),
             *(f.skip.eq(self.skip) for f in framers),
-            self.deadline.eq(reduce(_least, (to_snapshot, *(f.deadline for f in framers)))),
+            self.deadline.eq(soonest(m, (to_snapshot, *(f.deadline for f in framers)))),
         ]
         quiet = [part.idle for part in (*framers, sender, losses, registers, parser)]
         quiet += [
@@ -169,7 +166,7 @@ class Reporting(wiring.Component):
 
     def _event_sources(self):
         patterns = range(self._parameters.patterns)
-        times = TIMES_LOST if self._parameters.times else ()
+        times = TIMES_LOST.values() if self._parameters.times else ()
         singles = (counter_index(CounterGroup.GLOBAL, member) for member in (*times, GlobalCounter.SNAPSHOTS_LOST))
         return [*(counter_index(CounterGroup.HERALDS_LOST, p) for p in patterns), *singles]
 
@@ -345,7 +342,3 @@ class Reporting(wiring.Component):
             CounterGroup.ACTIONS: delayed(m, self.actions.as_value(), late) if p.pulses else Const(0, 0),
         }
         m.d.comb += counters.increments.eq(Cat(groups[g] for g in CounterGroup))
-
-
-def _least(a, b):
-    return Mux(a < b, a, b)

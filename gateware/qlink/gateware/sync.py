@@ -4,8 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
-from qlink.firmware_bridge.registers import SYNC_LINES, SYNC_NUMBER_BITS
+from qlink.firmware_bridge.registers import SYNC_LINES, SYNC_NUMBER_BITS, SYNC_TOLD_BYTES, SyncLine
 
 from .attempt import NEVER
 from .interface import SyncCounts, SyncSettings, SyncStatus
@@ -14,13 +15,10 @@ from .sync_line import JUDGED, SENT, LineReceiver, LineSender
 
 __all__ = ["SYNC_LATENCY", "SyncFlow", "SyncLines"]
 
-READY, TRIGGER, SUCCESS = range(SYNC_LINES)
 SYNCHRONISER = 2
 STARTED = 2  # clocks from a leader's reference to `send`
 FOLLOWING = 2  # clocks from a message to a follower's reference
 UPPER_BITS = 64 - SYNC_NUMBER_BITS
-CHECKED = (1, 2, 1, 3, 1, 4, 1, 5, 1, 6, 1, 7, 1, 2, 1, 2)
-"""Which byte of an attempt's number, 0 the lowest, is told with the attempt after it: by its lowest bits."""
 SYNC_LATENCY = STARTED + SENT + SYNCHRONISER + JUDGED + FOLLOWING
 
 SyncFlow = data.StructLayout(
@@ -95,8 +93,8 @@ class SyncLines(wiring.Component):
         m.submodules.attempts = attempts = LineReceiver()
         m.submodules.successes = successes = LineReceiver()
         m.d.comb += [
-            attempts.line.eq(settings.leader & lines[READY] | settings.follower & lines[TRIGGER]),
-            successes.line.eq((settings.leader | settings.follower) & lines[SUCCESS]),
+            attempts.line.eq(settings.leader & lines[SyncLine.READY] | settings.follower & lines[SyncLine.TRIGGER]),
+            successes.line.eq((settings.leader | settings.follower) & lines[SyncLine.SUCCESS]),
             attempts.clear.eq(self.clear),
             successes.clear.eq(self.clear),
             attempts.unordered.eq(settings.follower),
@@ -108,8 +106,8 @@ class SyncLines(wiring.Component):
         with m.Elif(self.start):
             m.d.sync += number.eq(number + 1 + self.jump)
         part, agreed = Signal(SYNC_NUMBER_BITS), Signal()
-        upper = [self.upper.word_select(byte - 1, SYNC_NUMBER_BITS) for byte in CHECKED]
-        m.d.sync += part.eq(Cat(upper).word_select(number[: len(CHECKED).bit_length() - 1], SYNC_NUMBER_BITS))
+        upper = [self.upper.word_select(byte - 1, SYNC_NUMBER_BITS) for byte in SYNC_TOLD_BYTES]
+        m.d.sync += part.eq(Cat(upper).word_select(number[: exact_log2(len(upper))], SYNC_NUMBER_BITS))
         sending = self._tell(m, settings, number, part, agreed)
         place = self._place(m, number, attempts)
         skipped, again, refused = self._follow(m, settings, number, attempts, part, agreed, place)
@@ -160,9 +158,9 @@ class SyncLines(wiring.Component):
             success.send.eq(herald),
             success.number.eq(number),
             line.eq(attempt.line),
-            self.outputs[READY].eq(line & settings.follower),
-            self.outputs[TRIGGER].eq(line & settings.leader),
-            self.outputs[SUCCESS].eq(success.line),
+            self.outputs[SyncLine.READY].eq(line & settings.follower),
+            self.outputs[SyncLine.TRIGGER].eq(line & settings.leader),
+            self.outputs[SyncLine.SUCCESS].eq(success.line),
         ]
         return attempt.busy | success.busy | started | herald | (self.resting & settings.follower & agreed & ~told)
 

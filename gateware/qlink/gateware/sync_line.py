@@ -7,11 +7,16 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from qlink.firmware_bridge.registers import SYNC_BIT_CLOCKS, SYNC_CRC_BITS, SYNC_FRAME_BITS, SYNC_NUMBER_BITS
+from qlink.firmware_bridge.registers import (
+    SYNC_BIT_CLOCKS,
+    SYNC_CRC_BITS,
+    SYNC_CRC_POLYNOMIAL,
+    SYNC_FRAME_BITS,
+    SYNC_NUMBER_BITS,
+)
 
-__all__ = ["CRC_POLYNOMIAL", "JUDGED", "LineReceiver", "LineSender", "Message"]
+__all__ = ["JUDGED", "LineReceiver", "LineSender", "Message"]
 
-CRC_POLYNOMIAL = 0x07  # finds any three wrong bits of a message, and any eight in a row
 SENT = 3  # clocks from `send` to the start bit on the line
 JUDGED = SYNC_BIT_CLOCKS * SYNC_FRAME_BITS + SYNC_BIT_CLOCKS // 2 + 4  # from there to `valid`
 
@@ -25,7 +30,7 @@ def crc(message):
     for place in range(len(message)):
         fed_back = state[-1] ^ {place}
         shifted = [frozenset(), *state[:-1]]
-        state = [bit ^ fed_back if CRC_POLYNOMIAL >> n & 1 else bit for n, bit in enumerate(shifted)]
+        state = [bit ^ fed_back if SYNC_CRC_POLYNOMIAL >> n & 1 else bit for n, bit in enumerate(shifted)]
     return Cat(reduce(xor, (message[place] for place in sorted(places))) for places in reversed(state))
 
 

@@ -1,10 +1,10 @@
-"""A countdown that may skip clocks."""
+"""Countdowns that may skip clocks."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Timer"]
+__all__ = ["Timer", "soonest"]
 
 
 class Timer(wiring.Component):
@@ -38,3 +38,12 @@ class Timer(wiring.Component):
         with m.Elif(~self.fired):
             m.d.sync += left.eq(left - 1 - self.skip)
         return m
+
+
+def soonest(m, deadlines):
+    """Return the least of them. Each step has a signal, as an expression would double with every one."""
+    least, *others = deadlines
+    for n, deadline in enumerate(others):
+        before, least = least, Signal(32, name=f"soonest{n}")
+        m.d.comb += least.eq(Mux(before < deadline, before, deadline))
+    return least

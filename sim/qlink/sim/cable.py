@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any
 
-from qlink.firmware_bridge.registers import SYNC_BIT_CLOCKS, SYNC_FRAME_BITS
+from qlink.firmware_bridge.registers import SYNC_BIT_CLOCKS, SYNC_FRAME_BITS, SyncLine
 
 from .errors import TwinError
 from .twin import Twin, ffi
 
 MESSAGE_CLOCKS = SYNC_FRAME_BITS * SYNC_BIT_CLOCKS
+BETWEEN = 8  # clocks from a message to itself again
 
 
 class End(IntEnum):
@@ -20,17 +21,11 @@ class End(IntEnum):
     RIGHT = 1
 
 
-class Line(IntEnum):
-    READY = 0
-    TRIGGER = 1
-    SUCCESS = 2
-
-
 class Damage(Enum):
     """What happens to a message."""
 
     DROPPED = "dropped"
-    DOUBLED = "doubled"  # it comes again 8 clocks after its end, on top of what else comes then
+    DOUBLED = "doubled"  # it comes again `BETWEEN` clocks after its end, on top of what else comes then
     CORRUPT = "corrupt"  # some of its bits are inverted
 
 
@@ -39,7 +34,7 @@ class Fault:
     """Something that happens to one message on its way to `end`, `after` so many others that begin before it."""
 
     end: End
-    line: Line
+    line: SyncLine
     damage: Damage
     after: int = 0
     bit: int = 1  # the first one that is inverted; 0 is the start bit
@@ -64,13 +59,13 @@ class Cable:
         if left.library is not right.library:
             raise TwinError("twins of two kinds of gateware cannot be joined")
         self._twins, self._lib = (left, right), left.library
-        self._cable = ffi().gc(self._lib.cable_new(MESSAGE_CLOCKS), self._lib.cable_delete)
+        self._cable = ffi().gc(self._lib.cable_new(MESSAGE_CLOCKS, BETWEEN), self._lib.cable_delete)
         for twin in self._twins:
             twin.join(self._work)
         for fault in faults:
             self.spoil(fault)
 
-    def carried(self, end: End, line: Line) -> int:
+    def carried(self, end: End, line: SyncLine) -> int:
         """How many messages to `end` have begun on a line."""
         return int(self._lib.cable_heard(self._cable, end, line))
 

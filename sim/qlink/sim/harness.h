@@ -71,9 +71,9 @@ void twin_set_stalls(twin *self, const twin_stall *stalls, size_t count); /* sor
 size_t twin_take_pulses(twin *self, twin_pulse *into, size_t capacity);
 twin_end twin_run(twin *self, twin_work *work);
 
-cable *cable_new(uint32_t message_clocks);
+cable *cable_new(uint32_t message_clocks, uint32_t between); /* `between` a message and the same one again */
 void cable_delete(cable *self);
 uint64_t cable_heard(const cable *self, uint8_t end, uint8_t line); /* messages that have begun */
-int cable_add_fault(cable *self, const twin_fault *fault);
+void cable_add_fault(cable *self, const twin_fault *fault);
 /* Both twins move by the same clocks. `asked` is the one whose bytes end the call if until_answered. */
 twin_end cable_run(cable *self, twin *left, twin *right, twin_work *works, int asked);

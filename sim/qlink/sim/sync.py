@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from qlink.firmware_bridge.registers import SYNC_BIT_CLOCKS, SYNC_CRC_BITS, SYNC_FRAME_BITS, SYNC_NUMBER_BITS
+from qlink.firmware_bridge.registers import (
+    SYNC_BIT_CLOCKS,
+    SYNC_CRC_BITS,
+    SYNC_CRC_POLYNOMIAL,
+    SYNC_FRAME_BITS,
+    SYNC_NUMBER_BITS,
+    SYNC_TOLD_BYTES,
+)
 
-POLYNOMIAL = 0x07
 NUMBERS = 1 << SYNC_NUMBER_BITS
-
-
-CHECKED = (1, 2, 1, 3, 1, 4, 1, 5, 1, 6, 1, 7, 1, 2, 1, 2)  # bytes of a number, one told with each attempt
 FAR = NUMBERS // 2
 
 
@@ -77,7 +80,7 @@ class Follower:
 def told(number: int) -> tuple[int, int]:
     """What a leader says of an attempt: its lowest byte, and one of the upper bytes of the number before."""
     before = number - 1
-    return number % NUMBERS, (before >> SYNC_NUMBER_BITS * CHECKED[before % len(CHECKED)]) % NUMBERS
+    return number % NUMBERS, (before >> SYNC_NUMBER_BITS * SYNC_TOLD_BYTES[before % len(SYNC_TOLD_BYTES)]) % NUMBERS
 
 
 def follow(line: Sequence[int], number: int, successes: Iterable[tuple[int, int]] = ()) -> Follower:
@@ -112,7 +115,7 @@ def crc(bits: Sequence[int]) -> int:
     state = 0
     for bit in bits:
         feedback = (state >> SYNC_CRC_BITS - 1) ^ bit
-        state = (state << 1) % NUMBERS ^ (POLYNOMIAL if feedback else 0)
+        state = (state << 1) % NUMBERS ^ (SYNC_CRC_POLYNOMIAL if feedback else 0)
     return state
 
 

@@ -28,7 +28,7 @@ _SYNC = SyncPins(
     outputs=(_gpio("25+"), _gpio("26+"), _gpio("27+")),
     inputs=(_gpio("25-"), _gpio("26-"), _gpio("27-")),
 )
-_ALL = {**_TIMES, "actions": _pairs(20, 21), "pulses": 4, "sync": _SYNC}
+_ALL = {**_TIMES, "actions": _pairs(20, 21), "pulses": 4, "sync": _SYNC, "clock_hz": 62_500_000}
 _SMALL = {  # there are 56 block RAMs
     **{"veto_depth": 512, "click_depth": 256, "record_depth": 1024, "herald_depth": 64, "delay_depth": 512},
     **{"filter_depth": 0, "histogram_bins": 0},
