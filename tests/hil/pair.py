@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.hil.rig import Edge, NeedsStimulus
-from tests.hil.test_board import TwinPort
+from tests.hil.twin_port import TwinPort
 
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.registers import SyncLine

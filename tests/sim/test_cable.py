@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.hil.pair import SMALL
-from tests.hil.test_board import TwinPort
+from tests.hil.twin_port import TwinPort
 
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Configuration, Gate, Pattern, Role, Sequence, Sync

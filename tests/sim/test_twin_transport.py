@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from tests.hil.test_board import TwinPort
+from tests.hil.twin_port import TwinPort
 
 from qlink.firmware_bridge.board import Board
 from qlink.firmware_bridge.configuration import Configuration, Outcome, Pattern, Pulse, Role, Sync

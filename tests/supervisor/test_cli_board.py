@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from tests.hil.test_board import TwinPort
+from tests.hil.twin_port import TwinPort
 
 from qlink.firmware_bridge import flash, ftdi
 from qlink.firmware_bridge.board import Board
