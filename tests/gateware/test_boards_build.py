@@ -3,18 +3,20 @@
 
 import os
 import re
+from dataclasses import replace
 
 import pytest
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.registers import OUTPUTS, SYNC_LINES, TRIGGERS
-from qlink.gateware.boards.build import TimingMissed, build
+from qlink.gateware.boards.build import TimingMissed, build, synthesise
 from qlink.gateware.boards.family import ECP5
 from qlink.gateware.boards.profiles import DEFAULT, PROFILES
 from qlink.gateware.boards.tools import BuildError, ToolFailed, ToolMissing, find_tools, run_tool
+from qlink.gateware.parameters import COMPACT
 
 PROFILE = PROFILES[DEFAULT]
 
@@ -126,6 +128,36 @@ def test_what_takes_more_than_there_is_is_refused_before_a_layout(tmp_path):
     with pytest.raises(BuildError, match="ulx3s-12f takes 64 of 56 EBR: leave more out of it, by `sizes`"):
         build(PROFILES["ulx3s-12f"], tmp_path, steps.append, core=Hoarder)
     assert steps == ["elaborating", "synthesising"]
+
+
+class Elements(Core):
+    """Elements of an array beside the whole of it, whose names Yosys's ABC9 can take for bits of it."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        words = Signal(data.ArrayLayout(3, 4))
+        m.d.sync += [words[n].eq(words[n - 1] + self.samples) for n in range(4)]
+        m.d.sync += self.tx.eq(words.as_value().xor())
+        return m
+
+
+@pytest.mark.usefixtures("tools")
+def test_no_element_of_an_array_is_named_like_a_bit_of_it(tmp_path):
+    synthesise(PROFILES["ulx3s-12f"], tmp_path, str, core=Elements)
+    names = re.findall(r"\\(words\S*)", (tmp_path / "qlink.il").read_text())
+    assert set(names) == {"words", *(f"words.{n}" for n in range(4))}
+
+
+@pytest.mark.usefixtures("tools")
+def test_a_link_whose_memory_has_two_clocks_is_synthesised(tmp_path):
+    profile = replace(
+        PROFILES["ulx3s-85f-ft232h"],
+        **{"detectors": PROFILES["ulx3s-12f"].detectors[:2], "triggers": (), "actions": (), "sync": None},
+        **{"pps": None, "ten_mhz": None, "patterns": 1, "sizes": COMPACT},
+    )
+    synthesise(profile, tmp_path, str)
+    netlist = (tmp_path / "qlink.json").read_text()
+    assert "core.link.up" in netlist
 
 
 @pytest.mark.usefixtures("tools")
