@@ -116,12 +116,12 @@ class Reach(wiring.Component):
         m = Module()
 
         sub_bits = exact_log2(len(self.clicks))
-        distances = range(len(self.clicks))
-        within = Signal(len(self.clicks))
+        distances = range(1, len(self.clicks))
+        within = Signal(len(distances))  # by the distance, less one: at none, a click is alive
         longer = self.window[sub_bits:].any()
         m.d.sync += within.eq(Cat(longer | (self.window[:sub_bits] >= distance) for distance in distances))
-        for s in distances:
-            reached = Cat(self.clicks[c] & within[s - c] for c in range(s + 1))
+        for s, click in enumerate(self.clicks):
+            reached = Cat(click, *(self.clicks[c] & within[s - c - 1] for c in range(s)))
             m.d.comb += self.alive[s].eq(reached.any())
 
         return m
