@@ -10,9 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from qlink.firmware_bridge.wire import Kind
 
+from .block_ram import BLOCK_RAM
 from .layouts import stamped
 from .parameters import TICK_BITS
-from .recent_losses import BLOCK
 
 __all__ = ["BracketStore"]
 
@@ -91,7 +91,9 @@ class BracketStore(wiring.Component):
 
     def _keep_ticks(self, m, written):
         """Write a begin in the first clock of a turn, an end in the second one. Return the port to read them."""
-        m.submodules.ticks = ticks = Memory(shape=TICK_BITS, depth=2 * self._turns << NUMBER_BITS, init=[], attrs=BLOCK)
+        m.submodules.ticks = ticks = Memory(
+            shape=TICK_BITS, depth=2 * self._turns << NUMBER_BITS, init=[], attrs=BLOCK_RAM
+        )
         write = ticks.write_port()
         m.d.comb += [
             write.addr.eq(Cat(self.second, written.place)),
@@ -102,7 +104,9 @@ class BracketStore(wiring.Component):
 
     def _add_up(self, m, written, state, head):
         """Add to the count. Return the port that in the second clock of a turn reads that of the bracket at `head`."""
-        m.submodules.counts = counts = Memory(shape=COUNT_BITS, depth=self._turns << NUMBER_BITS, init=[], attrs=BLOCK)
+        m.submodules.counts = counts = Memory(
+            shape=COUNT_BITS, depth=self._turns << NUMBER_BITS, init=[], attrs=BLOCK_RAM
+        )
         write, read = counts.write_port(), counts.read_port()
         kept, total = Signal(COUNT_BITS), Signal(COUNT_BITS)
         with m.If(self.second):

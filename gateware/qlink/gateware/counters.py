@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +14,7 @@ from qlink.firmware_bridge.wire import (
     counter_index,
 )
 
+from .block_ram import BLOCK_RAM
 from .shift_counter import ShiftCounter
 
 __all__ = ["Count", "CounterBank", "counter_indices"]
@@ -139,8 +140,13 @@ class CounterBank(wiring.Component):
         for n in range(0, len(copies), GROUP):
             pairs = zip(one_hot[n:][:GROUP], copies[n:][:GROUP], strict=True)
             parts.append(_registered(m, _any(Mux(bit, copy, 0) for bit, copy in pairs)))
-        state = _registered(m, _any(parts))
-        return _registered(m, Array(Const(count, counter.bits) for count in counter.counts())[state])
+        counts = counter.counts()
+        # logic for it would be the slowest of the whole engine
+        table = memory.Memory(shape=counter.bits, depth=len(counts), init=counts, attrs=BLOCK_RAM)
+        m.submodules.counts = table
+        read = table.read_port()
+        m.d.comb += read.addr.eq(_registered(m, _any(parts)))
+        return read.data
 
     def _add_up(self, m, turns, increment):
         """Add, the lower half a clock before the upper one. Returns the memory that holds a snapshot."""

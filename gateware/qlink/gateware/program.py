@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from qlink.firmware_bridge.registers import BRANCH_SEGMENTS, BY_NAME, SEGMENTS, SEGMENTS_A_WORD, TRIGGERS
 from qlink.firmware_bridge.wire import OUTCOMES
 
+from .block_ram import BLOCK_RAM
 from .interface import ProgramBus
 from .pipeline import delayed
 
@@ -69,7 +70,7 @@ class Player(wiring.Component):
         """Keep what is written, once for each that reads. Returns the ports of the segments' clocks and levels."""
         bus, ports = self.bus, {}
         for name, depth in {"clocks": PROGRAM_WORDS, "levels": LEVEL_WORDS, "read_back": WORDS}.items():
-            m.submodules[name] = memory = Memory(shape=32, depth=depth, init=[], attrs={"ram_style": "block"})
+            m.submodules[name] = memory = Memory(shape=32, depth=depth, init=[], attrs=BLOCK_RAM)
             write, ports[name] = memory.write_port(), memory.read_port()
             bits = len(write.addr)
             m.d.comb += [

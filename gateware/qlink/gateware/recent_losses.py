@@ -5,13 +5,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .block_ram import BLOCK_RAM
 from .parameters import TICK_BITS
 from .shift_counter import ShiftCounter
 
 __all__ = ["RecentLosses"]
 
 LATE = 4  # clocks from a visit on in which what was before it is still looked up
-BLOCK = {"ram_style": "block"}  # LUTs would do, and are what there is too little of
 
 
 class RecentLosses(wiring.Component):
@@ -85,7 +85,7 @@ class RecentLosses(wiring.Component):
     def _look_up(self, m, place, stamp):
         """Keep each clock for a while, and make the tick of `stamp`."""
         bits = self._parameters.clock_bits
-        m.submodules.clocks = clocks = Memory(shape=bits, depth=1 << self._bits, init=[], attrs=BLOCK)
+        m.submodules.clocks = clocks = Memory(shape=bits, depth=1 << self._bits, init=[], attrs=BLOCK_RAM)
         write, read = clocks.write_port(), clocks.read_port()
         clock, sub, sub_before = Signal(bits), Signal.like(stamp.sub), Signal.like(stamp.sub)
         m.d.comb += [
