@@ -29,6 +29,7 @@ _SYNC = SyncPins(
     inputs=(_gpio("25-"), _gpio("26-"), _gpio("27-")),
 )
 _ALL = {**_TIMES, "actions": _pairs(20, 21), "pulses": 4, "sync": _SYNC, "clock_hz": 62_500_000}
+_EVERYTHING = {"multiplicity": True}  # there is room for it
 _SMALL = {  # there are 56 block RAMs
     **{"veto_depth": 512, "click_depth": 256, "record_depth": 1024, "herald_depth": 64, "delay_depth": 512},
     **{"filter_depth": 0, "histogram_bins": 0},
@@ -53,12 +54,13 @@ def _profile(name: str, platform: type, channels: int, **fields: object) -> Prof
 ULX3S_12F = _profile("ulx3s-12f", ULX3S_12F_Platform, 4, patterns=2, sizes=_SMALL, verified=True)
 ULX3S_25F = _profile("ulx3s-25f", ULX3S_25F_Platform, 4, patterns=4, sizes=_SMALL)
 ULX3S_45F = _profile("ulx3s-45f", ULX3S_45F_Platform, 8, patterns=4, sizes={"veto_depth": 1024}, verified=True, **_ALL)
-ULX3S_85F = _profile("ulx3s-85f", ULX3S_85F_Platform, 8, **_ALL)
+ULX3S_85F = _profile("ulx3s-85f", ULX3S_85F_Platform, 8, sizes=_EVERYTHING, **_ALL)
 
 ULX3S_85F_FT232H = _profile(
     "ulx3s-85f-ft232h",
     ULX3S_85F_Platform,
     8,
+    sizes=_EVERYTHING,
     **_ALL,
     fifo=Fifo(
         data=_pairs(3, 4, 5, 6),
