@@ -22,21 +22,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str
 
 
 def summary() -> Iterator[str]:
-    head = ("board", "triggers", "feed-forward", "PPS", "10 MHz", "lines to another board")
-    rows = [(f"`{name}`", *_has(profile)) for name, profile in PROFILES.items()]
-    yield from table((*head, "shift of an input", "longest window with a veto"), rows)
+    head = ("board", "triggers", "feed-forward", "shift of an input", "longest window with a veto", "without")
+    yield from table(head, [(f"`{name}`", *_has(profile)) for name, profile in PROFILES.items()])
 
 
 def _has(profile: Profile) -> Iterator[str]:
     p = profile.parameters
     yield str(p.triggers)
     yield f"{p.outputs} outputs, {p.pulses} pulses" if p.pulses else NONE
-    yield "yes" if p.pps else "no"
-    yield "yes" if p.ten_mhz else "no"
-    yield "yes" if p.sync else "no"
     yield f"+- {profile.shift_ns / 1000:.3g} us" if profile.shift_ns else NONE
     window = f"{p.veto_depth} clocks, {p.veto_depth * profile.clock_ns / 1000:.3g} us"
     yield window if p.veto_depth else "nothing vetoes"
+    yield ", ".join(profile.lacks) or "nothing is left out"
 
 
 def board(profile: Profile) -> Iterator[str]:

@@ -121,6 +121,8 @@ def test_list_profiles_names_every_board() -> None:
     assert small["shift_ns"] > 2500
     latency = by_name["ulx3s-12f"]["herald_latency"]
     assert latency["ns"] == pytest.approx(1e3 / 75 * latency["clocks"])
+    assert by_name["ulx3s-85f"]["lacks"] == []
+    assert by_name["versa-ecp5-5g"]["lacks"] == ["multiplicities and guard times", "lines to another board"]
     assert set(by_name) == set(PROFILES)
 
 
@@ -128,6 +130,11 @@ def test_list_profiles_says_which_timing_was_never_verified() -> None:
     words = run("list", "--profiles").output
     assert "arty-a7-35t" in words
     assert "unverified" in words
+
+
+def test_list_profiles_says_what_is_left_out_of_a_board() -> None:
+    lines = run("list", "--profiles").output.splitlines()
+    assert any("versa-ecp5-5g" in line and "lines to another board" in line for line in lines)
 
 
 def test_build_makes_a_vendor_project_where_there_is_no_free_toolchain(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,26 @@ class Profile:
         )
 
     @property
+    def lacks(self) -> tuple[str, ...]:
+        """What the engine can do and this board does not, in words: a host that asks for it is told so."""
+        p = self.parameters
+        has = {
+            "click stream": p.streams,
+            "input delays": p.delay_depth,
+            "forbidden channels": p.veto_depth,
+            "multiplicities and guard times": p.multiplicity,
+            "accidental counters": p.accidentals,
+            "clicks near heralds": p.filter_depth,
+            "histogram": p.histogram_bins,
+            "triggers": p.triggers,
+            "feed-forward": p.pulses,
+            "lines to another board": p.sync,
+            "PPS": p.pps,
+            "10 MHz": p.ten_mhz,
+        }
+        return tuple(name for name, there in has.items() if not there)
+
+    @property
     def device(self) -> str:
         return str(self.platform().device)
 

@@ -268,18 +268,13 @@ def _list_profiles(as_json: bool) -> None:
         for p in PROFILES.values()
     )
     columns = (
-        "board",
-        "FPGA",
-        "channels>",
-        "patterns>",
-        "tick ns>",
-        "herald clocks>",
-        "ns>",
-        "link",
-        "MB/s>",
-        "timing",
+        *("board", "FPGA", "channels>", "patterns>", "tick ns>", "herald clocks>", "ns>", "link", "MB/s>", "timing"),
     )
     stdout().print(table("boards that can be built for", columns, cells))
+    without = [(p.name, ", ".join(p.lacks)) for p in PROFILES.values() if p.lacks]
+    stdout().print(
+        table("what the engine can do and they do not, for want of room or pins", ("board", "without"), without)
+    )
 
 
 def _profile(name: str | None) -> "Profile":
@@ -314,7 +309,8 @@ def _described(profile: "Profile") -> dict[str, object]:
         "transport": profile.transport,
         "bytes_per_s": profile.bytes_per_s,
         "timing_verified": profile.verified,
-        "streams_clicks": profile.parameters.click_depth > 0,
+        "streams_clicks": profile.parameters.streams,
+        "lacks": list(profile.lacks),
         "shift_ns": profile.shift_ns,
         "veto_clocks": profile.parameters.veto_depth,
         "pulses": profile.parameters.pulses,
