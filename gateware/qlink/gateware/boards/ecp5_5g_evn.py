@@ -33,7 +33,7 @@ ECP5_5G_EVN = Profile(
     actions=_pins("J40", 21, 23, 25, 27),
     pulses=4,
     sync=SyncPins(outputs=_pins("J40", 28, 29, 31), inputs=_pins("J40", 32, 35, 39)),
-    clock_hz=120_000_000,  # the PLL's phase detector wants all of the 12 MHz
+    clock_hz=96_000_000,  # the PLL's phase detector wants all of the 12 MHz
     baud=12_000_000,
     interface=2,
     programmers={"ft2232h": "ecp5_evn"},

@@ -34,7 +34,6 @@ def _profile(name: str, platform: type, **fields: Any) -> Profile:
         pps=_pmod(1, 2),
         ten_mhz=_pmod(1, 3),
         triggers=tuple(_pmod(2, contact) for contact in (*_UPPER, *_LOWER)),
-        clock_hz=125_000_000,
         baud=12_000_000,
         interface=2,
         programmers={"ft2232h": "ecpix5", "ft4232h": "ecpix5_r03"},
@@ -42,10 +41,11 @@ def _profile(name: str, platform: type, **fields: Any) -> Profile:
     )
 
 
-ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform, sizes=_SMALLER, verified=True)
+ECPIX5_45F = _profile("ecpix5-45f", ECPIX545Platform, clock_hz=125_000_000, sizes=_SMALLER, verified=True)
 ECPIX5_85F = _profile(
     "ecpix5-85f",
     ECPIX585Platform,
+    clock_hz=100_000_000,
     actions=tuple(_pmod(4, contact) for contact in _UPPER),
     pulses=4,
     sync=SyncPins(
