@@ -18,6 +18,14 @@ def convert(engine: Any) -> str:
     It starts from the initial values of its registers; there is no reset.
     """
     from amaranth.back import verilog
+
+    fragment, ports = with_ports(engine)
+    text = verilog.convert(fragment, name="twin", ports=ports, emit_src=False, strip_internal_attrs=True)
+    return every_edge(Sharing(text).text())
+
+
+def with_ports(engine: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the fragment of a component with the ports of `TimingEngine`, and its ports by their names at the twin."""
     from amaranth.hdl import ClockDomain, Fragment
     from amaranth.hdl._ir import PortDirection
 
@@ -50,8 +58,7 @@ def convert(engine: Any) -> str:
     }
     ports = {name: (value, PortDirection.Input) for name, value in inputs.items()}
     ports |= {name: (value, PortDirection.Output) for name, value in outputs.items()}
-    text = verilog.convert(fragment, name="twin", ports=ports, emit_src=False, strip_internal_attrs=True)
-    return every_edge(Sharing(text).text())
+    return fragment, ports
 
 
 def every_edge(text: str) -> str:
