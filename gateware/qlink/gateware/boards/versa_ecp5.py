@@ -29,10 +29,14 @@ VERSA_ECP5_5G = Profile(
     pps=_PPS,
     ten_mhz=_TEN_MHZ,
     actions=tuple(_ACTIONS),
-    clock_hz=125_000_000,
+    clock_hz=100_000_000,
     baud=12_000_000,
     interface=2,
     programmers={"ft2232h": "ecp5_versa"},
     samples=2,
-    sizes={"veto_depth": 1024},  # there are 108 block RAMs
+    sizes={
+        "accidentals": False,
+        "filter_depth": 0,
+        "veto_depth": 1024,
+    },  # with more of it no way is found for all wires
 )
