@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.gateware.test_equivalence import MODELLED, WIDEST, Bench, herald, without_chances
+from tests.gateware.compiled import Bench
+from tests.gateware.test_equivalence import MODELLED, WIDEST, herald, without_chances
 
 from qlink.firmware_bridge.decoder import concatenate
 from qlink.firmware_bridge.events import Batch
