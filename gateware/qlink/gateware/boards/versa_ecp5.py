@@ -34,9 +34,7 @@ VERSA_ECP5_5G = Profile(
     interface=2,
     programmers={"ft2232h": "ecp5_versa"},
     samples=2,
-    sizes={
-        "accidentals": False,
-        "filter_depth": 0,
-        "veto_depth": 1024,
-    },  # with more of it no way is found for all wires
+    # with more of it no way is found for all wires
+    sizes={"accidentals": False, "filter_depth": 0, "veto_depth": 1024},
+    verified=True,
 )
