@@ -64,13 +64,14 @@ class Bench:
         return signal
 
     def place(self, name, component):
-        """Put `component` into the bench. Returns its inner signals by name, for what an induction has to know; its
-        state as `fsm`."""
+        """Put `component` into the bench. Returns what is inside by name, for what an induction has to know: signals,
+        its state as `fsm`, and parts."""
         module = component.elaborate(None)
         component.elaborate = lambda platform: module
         self.m.submodules[name] = component
         states = {name: machine.state for name, machine in module._generated.items()}
-        return {signal.name: signal for signal in module._driving} | states
+        parts = {name: part for name, (part, _) in module._named_submodules.items()}
+        return {signal.name: signal for signal in module._driving} | states | parts
 
     def assume(self, condition):
         self.m.d.comb += Assume(condition)

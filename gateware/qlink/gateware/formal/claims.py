@@ -6,14 +6,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from . import attempts, composed, feed_forward, frames, heralds, matching, outputs, queues, times, vetoes
+from . import (
+    attempts,
+    click_order,
+    clicks,
+    composed,
+    feed_forward,
+    frames,
+    heralds,
+    matching,
+    outputs,
+    queues,
+    times,
+    vetoes,
+)
 from .claim import Bounded, Claim, Induction, Reachable
 from .sby import Verdict, run_sby
 from .sources import Edit, bench_of
 
 __all__ = ["CLAIMS", "Task", "tasks"]
 
-MODULES = (composed, attempts, matching, vetoes, heralds, outputs, feed_forward, frames, queues, times)
+MODULES = (
+    composed,
+    attempts,
+    matching,
+    vetoes,
+    heralds,
+    outputs,
+    feed_forward,
+    frames,
+    queues,
+    clicks,
+    click_order,
+    times,
+)
 CLAIMS = tuple(claim for module in MODULES for claim in module.CLAIMS)
 
 _building = Lock()  # modules are imported anew, which two cannot do at once
