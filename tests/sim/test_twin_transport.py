@@ -213,8 +213,8 @@ def test_a_boards_twin_has_what_the_board_has() -> None:
     profile = PROFILES["versa-ecp5-5g"]
     wanted = parse_url(urlsplit("twin://idle?board=versa-ecp5-5g"))
     assert wanted.parameters == profile.parameters
-    assert (wanted.options.tick_ps, wanted.options.samples) == (4000.0, 2)
-    assert wanted.options.link.clocks_per_byte == 105  # 125 MHz, 12 Mbaud, ten bits a byte
+    assert (wanted.options.tick_ps, wanted.options.samples) == (5000.0, 2)
+    assert wanted.options.link.clocks_per_byte == 84  # 100 MHz, 12 Mbaud, ten bits a byte
     assert parse_url(urlsplit("twin://idle?board=versa-ecp5-5g&clocks_per_byte=1")).options.link.clocks_per_byte == 1
 
 

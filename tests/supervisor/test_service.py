@@ -322,7 +322,7 @@ class TestStart:
 def test_a_signal_ends_it_cleanly(processes: Processes, number: signal.Signals) -> None:
     supervisor = processes.start_all(300)
     os.kill(supervisor.process.pid, number)
-    assert supervisor.process.wait(timeout=20) == 0
+    assert supervisor.process.wait(timeout=120) == 0
 
 
 async def test_kill_9_loses_and_doubles_nothing(processes: Processes) -> None:
@@ -356,7 +356,7 @@ async def test_kill_9_loses_and_doubles_nothing(processes: Processes) -> None:
     assert [grant.number for grant in grants] == list(range(1, 901))
     assert len({grant.pair for grant in grants}) == 900
     supervisor.process.terminate()
-    assert supervisor.process.wait(timeout=20) == 0
+    assert supervisor.process.wait(timeout=120) == 0
     with closing(Journal(processes.home / "journal.sqlite")) as journal:
         assert verify(journal) > 900
 
