@@ -194,7 +194,7 @@ CLAIMS = (
         "record queue",
         "RecordQueue: words come out once, in order, with the page they came with.",
         record_queue,
-        Bounded(24),
+        Bounded(20),
         (
             Mutation(
                 "half of a page's change is overlooked",
