@@ -46,6 +46,7 @@ ECPIX5_85F = _profile(
     "ecpix5-85f",
     ECPIX585Platform,
     clock_hz=100_000_000,
+    verified=True,
     actions=tuple(_pmod(4, contact) for contact in _UPPER),
     pulses=4,
     sync=SyncPins(
