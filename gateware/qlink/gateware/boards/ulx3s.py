@@ -54,7 +54,7 @@ def _profile(name: str, platform: type, channels: int, **fields: object) -> Prof
 ULX3S_12F = _profile("ulx3s-12f", ULX3S_12F_Platform, 4, patterns=2, sizes=_SMALL, verified=True)
 ULX3S_25F = _profile("ulx3s-25f", ULX3S_25F_Platform, 4, patterns=4, sizes=_SMALL, verified=True)
 ULX3S_45F = _profile("ulx3s-45f", ULX3S_45F_Platform, 8, patterns=4, sizes={"veto_depth": 1024}, verified=True, **_ALL)
-ULX3S_85F = _profile("ulx3s-85f", ULX3S_85F_Platform, 8, sizes=_EVERYTHING, **_ALL)
+ULX3S_85F = _profile("ulx3s-85f", ULX3S_85F_Platform, 8, sizes=_EVERYTHING, verified=True, **_ALL)
 
 ULX3S_85F_FT232H = _profile(
     "ulx3s-85f-ft232h",
